@@ -1,0 +1,95 @@
+# Two commands do it all on a fresh Debian 12 with Go and root:
+#
+#	make demo   a local cluster, demo pods, and three real diffs
+#	make test   every test, those on the local cluster included
+#
+# The rest are their parts.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin.Version=$(VERSION)
+
+# Go modules of this repository, the product's own first.
+MODULES := $(patsubst %/go.mod,%,$(shell git ls-files --cached --others --exclude-standard -- go.mod '*/go.mod'))
+
+# Debian packages that the tests' C programs need: a compiler, and libseccomp
+# as an independent compiler of filters.
+DEB_PACKAGES := gcc libc6-dev libseccomp-dev
+
+.PHONY: help
+help: ## say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: build
+build: bin/kubectl-seccomp ## the plugin, into bin/
+
+.PHONY: bin/kubectl-seccomp
+bin/kubectl-seccomp:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-seccomp
+
+.PHONY: deps
+deps: ## the Debian packages that the tests need
+	@missing=$$(for p in $(DEB_PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; \
+	fi
+
+.PHONY: image
+image: ## the probe's and the workload's images as OCI tarballs, every architecture, into dist/
+	go run -C hack/image . --output $(CURDIR)/dist --arch all probe workload
+
+.PHONY: image-native
+image-native:
+	go run -C hack/image . --output $(CURDIR)/dist/native --arch $(shell go env GOARCH) probe workload
+
+.PHONY: cluster-up
+cluster-up: ## a real two-node Kubernetes on this machine
+	go run -C hack/cluster . up
+
+.PHONY: cluster-down
+cluster-down: ## stop it and leave nothing behind
+	go run -C hack/cluster . down
+
+.PHONY: cluster-load
+cluster-load: image-native
+	go run -C hack/cluster . load $(CURDIR)/dist/native/*.tar
+
+.PHONY: demo
+demo: build cluster-up cluster-load ## demo pods and three real diffs
+	go run ./hack/demo
+
+.PHONY: lint
+lint: ## gofmt and vet, every module
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
+	for m in $(MODULES); do (cd $$m && go vet ./...); done
+	go vet -tags e2e ./test/...
+	for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/kubectl-seccomp; done
+
+# One package at a time: tests that stop processes or install filters must not
+# meet each other, and the kernel must not be handed filters faster than it
+# frees them (internal/kerneltest says why).
+.PHONY: test-unit
+test-unit: deps
+	for m in $(MODULES); do (cd $$m && go test -p 1 -timeout 10m ./...); done
+
+.PHONY: test-e2e
+test-e2e: build cluster-up cluster-load
+	go run ./hack/demo --no-diff
+	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
+
+.PHONY: test
+test: lint test-unit test-e2e ## every test, those on the local cluster included
+	$(MAKE) cluster-down
+
+.PHONY: bench
+bench: ## speed, side by side with what it is held against
+	go test -run '^$$' -bench . ./pkg/...
+
+.PHONY: clean
+clean:
+	rm -rf bin dist

@@ -75,7 +75,7 @@ lint: ## gofmt and vet, every module
 # frees them (internal/kerneltest says why).
 .PHONY: test-unit
 test-unit: deps
-	for m in $(MODULES); do (cd $$m && go test -p 1 -timeout 10m ./...); done
+	for m in $(MODULES); do (cd $$m && go test -p 1 -count 1 -timeout 10m ./...); done
 
 .PHONY: test-e2e
 test-e2e: build cluster-up cluster-load

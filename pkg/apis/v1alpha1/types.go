@@ -1,0 +1,233 @@
+// Package v1alpha1 holds the kinds that the commands print with -o json and
+// -o yaml, of API version seccomp.kubectl.dev/v1alpha1. They are never stored
+// in a cluster.
+//
+// Names that a node or a container chose (of threads, images) have unprintable
+// characters escaped in Go's notation, so that they are safe in any output.
+// Actions are the kernel's, without SECCOMP_RET_; numbers of calls, arguments
+// and sets are hexadecimal strings, since they may need 64 bits.
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the API version of the kinds.
+var GroupVersion = schema.GroupVersion{Group: "seccomp.kubectl.dev", Version: "v1alpha1"}
+
+// TypeMeta returns the type of a kind.
+func TypeMeta(kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: GroupVersion.String(), Kind: kind}
+}
+
+// Dump is what confines the threads of one container, as the kernel holds it.
+// It holds the filters themselves, so that everything else about them can be
+// worked out again from it.
+type Dump struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Source    Source `json:"source"`
+	Processes int    `json:"processes"`
+	Threads   int    `json:"threads"`
+	// States are the distinct confinements among the threads; the first is that
+	// of the subject, the main thread of the container's init process.
+	States []State `json:"states"`
+	// Filters are the distinct programs that the states refer to.
+	Filters []Filter `json:"filters,omitempty"`
+	// Problems are what could not be read, and why.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// DumpList is a list of dumps: of the pods of a workload.
+type DumpList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Items []Dump `json:"items"`
+}
+
+// Source is where filters come from: a container and its node.
+type Source struct {
+	Operand     string   `json:"operand"` // as it was asked for
+	Namespace   string   `json:"namespace"`
+	Pod         string   `json:"pod"`
+	PodUID      string   `json:"podUID"`
+	Container   string   `json:"container"`
+	ContainerID string   `json:"containerID"`
+	Image       string   `json:"image"`
+	Node        string   `json:"node"`
+	Kernel      string   `json:"kernel"` // release, as uname -r has it
+	Arch        string   `json:"arch"`   // the node's GOARCH, and so the byte order of the filters
+	ABIs        []string `json:"abis"`   // syscall numberings that the node's kernel may accept, native first
+	PID         int      `json:"pid"`    // of the container's init process, in the node's PID namespace
+}
+
+// Confinement is what the kernel holds of a thread.
+type Confinement struct {
+	Mode         string       `json:"mode"` // disabled, strict or filter
+	NoNewPrivs   bool         `json:"noNewPrivs"`
+	Capabilities Capabilities `json:"capabilities"`
+	FilterCount  int          `json:"filterCount"` // as /proc/PID/status has it
+	// Filters refer to Filter.SHA256, oldest first. Absent if FilterCount is not
+	// 0: they were not read.
+	Filters      []string `json:"filters,omitempty"`
+	Instructions int      `json:"instructions"` // of all of Filters
+}
+
+// State is a confinement and the threads that have it.
+type State struct {
+	Confinement `json:",inline"`
+
+	Subject   bool     `json:"subject,omitempty"`
+	Processes int      `json:"processes"`
+	Threads   int      `json:"threads"`
+	Presumed  int      `json:"presumed,omitempty"` // threads taken for equal without having been stopped
+	Sample    []Thread `json:"sample,omitempty"`   // some of the threads
+	// Syscalls is what the filters do, for every ABI of the source.
+	Syscalls []Summary `json:"syscalls,omitempty"`
+}
+
+// Capabilities are the five sets of a thread, names without CAP_.
+type Capabilities struct {
+	Inheritable []string `json:"inheritable"`
+	Permitted   []string `json:"permitted"`
+	Effective   []string `json:"effective"`
+	Bounding    []string `json:"bounding"`
+	Ambient     []string `json:"ambient"`
+}
+
+// Thread is one thread, numbered as the node sees it.
+type Thread struct {
+	PID   int    `json:"pid"`
+	TID   int    `json:"tid"`
+	NSPID int    `json:"nspid"` // TID in the container's own PID namespace
+	Comm  string `json:"comm"`
+	Read  bool   `json:"read"` // stopped and read, not presumed
+	// StoppedNanoseconds is how long the thread was stopped for reading.
+	StoppedNanoseconds int64 `json:"stoppedNanoseconds,omitempty"`
+}
+
+// Summary is what a stack of filters does with the syscalls of one ABI.
+type Summary struct {
+	ABI string `json:"abi"`
+	// Default is the action for numbers that no syscall has, Beyond for those
+	// above the last known syscall.
+	Default Action `json:"default"`
+	Beyond  Action `json:"beyond"`
+	// Groups are the known syscalls by what is done with them, most severe first.
+	Groups []Group `json:"groups"`
+}
+
+// Group is the syscalls that get one action.
+type Group struct {
+	Action   Action   `json:"action"`
+	Syscalls []string `json:"syscalls"`
+}
+
+// Action is what is done with a call.
+type Action struct {
+	// Action is the kernel's name (ALLOW, ERRNO, …), or "DEPENDS" where it is not
+	// the same for every call of that number, or "UNDECIDED" where that could not
+	// be found out.
+	Action string `json:"action"`
+	Data   uint16 `json:"data,omitempty"`  // of ERRNO, TRAP and TRACE
+	Errno  string `json:"errno,omitempty"` // the name of Data
+	On     string `json:"on,omitempty"`    // of DEPENDS: what was looked at: "args[0] low"
+}
+
+// Filter is one program.
+type Filter struct {
+	SHA256       string `json:"sha256"` // of Program
+	Instructions int    `json:"instructions"`
+	Program      []byte `json:"program"` // struct sock_filter[] in the node's byte order
+}
+
+// Problem is something about the target that could not be done.
+type Problem struct {
+	Code    string `json:"code"` // stable, for scripts
+	Message string `json:"message"`
+	Remedy  string `json:"remedy,omitempty"`
+	PID     int    `json:"pid,omitempty"`
+	TID     int    `json:"tid,omitempty"`
+}
+
+// Diff is how the policy of one source stands to that of another.
+type Diff struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Relation    Relation     `json:"relation"` // B seen from A
+	A           Side         `json:"a"`
+	B           Side         `json:"b"`
+	Differences []Difference `json:"differences"`
+}
+
+// Side is one of the two that are compared: the subject of a source.
+type Side struct {
+	Source      `json:",inline"`
+	Confinement `json:",inline"`
+}
+
+// Relation is how a policy B stands to a policy A, by access: a call is denied
+// (KILL_PROCESS, KILL_THREAD, TRAP, ERRNO), mediated (TRACE, USER_NOTIF), or
+// executed (LOG, ALLOW).
+type Relation string
+
+// The relations.
+const (
+	Identical    Relation = "Identical"    // every call gets the same action
+	Tighter      Relation = "Tighter"      // B gives no call more access, and some less
+	Looser       Relation = "Looser"       // B gives no call less access, and some more
+	Incomparable Relation = "Incomparable" // some less, some more
+	SameAccess   Relation = "SameAccess"   // only the manner of denial, mediation or logging differs
+	Undecided    Relation = "Undecided"    // not known; never printed for equal policies that were proven so
+)
+
+// Difference is a set of calls for which A and B act differently, or may.
+type Difference struct {
+	ABI string `json:"abi"`
+	// Syscall is the name, or else Numbers are those without one.
+	Syscall   string    `json:"syscall,omitempty"`
+	Numbers   *Numbers  `json:"numbers,omitempty"`
+	Condition string    `json:"condition,omitempty"` // on the arguments
+	A         Action    `json:"a"`
+	B         Action    `json:"b"`
+	Direction Direction `json:"direction"` // B seen from A
+	Witness   *Witness  `json:"witness,omitempty"`
+}
+
+// Numbers is a range of syscall numbers, both ends included.
+type Numbers struct {
+	First string `json:"first"`
+	Last  string `json:"last"`
+}
+
+// Direction is how a difference changes access.
+type Direction string
+
+// The directions.
+const (
+	DirectionTighter Direction = "tighter"
+	DirectionLooser  Direction = "looser"
+	DirectionChanged Direction = "changed" // same access, other action or data
+	DirectionUnknown Direction = "unknown"
+)
+
+// Witness is a call that shows a difference: struct seccomp_data.
+type Witness struct {
+	Arch string   `json:"arch"`
+	NR   string   `json:"nr"`
+	IP   string   `json:"ip,omitempty"`
+	Args []string `json:"args"`
+}
+
+// Version is what a build of the plugin is made of.
+type Version struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Version    string `json:"version"`
+	ProbeImage string `json:"probeImage"` // default of --image
+	// SyscallTables is the Linux release that the names of syscalls come from.
+	SyscallTables string `json:"syscallTables"`
+	GoVersion     string `json:"goVersion"`
+	Platform      string `json:"platform"` // GOOS/GOARCH of the plugin
+}

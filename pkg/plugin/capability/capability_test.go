@@ -1,0 +1,30 @@
+package capability
+
+import "testing"
+
+func TestString(t *testing.T) {
+	for _, test := range []struct{ hex, want string }{
+		{"0000000000000000", "none"},
+		{"00000000a80425fb", "default"},
+		{"000001ffffffffff", "all"},
+		// docker run --cap-drop=MKNOD --cap-add=NET_ADMIN
+		{"00000000a00435fb", "default, NET_ADMIN, without MKNOD"},
+		{"0000000000000400", "NET_BIND_SERVICE"},
+		{"0000000000280000", "SYS_PTRACE, SYS_ADMIN"},
+		{"000001ffffdfffff", "all, without SYS_ADMIN"},
+		{"8000000000000001", "CHOWN, 63"},
+	} {
+		set, err := Parse(test.hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.String(); got != test.want {
+			t.Errorf("Set(%s).String() = %q, want %q", test.hex, got, test.want)
+		}
+	}
+	for _, bad := range []string{"", "0x1", "10000000000000000", "g"} {
+		if set, err := Parse(bad); err == nil {
+			t.Errorf("Parse(%q) = %v, want an error", bad, set)
+		}
+	}
+}

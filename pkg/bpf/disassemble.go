@@ -119,18 +119,28 @@ func (s flow) comparison(in Instruction, abis []syscalls.ABI) string {
 		case Arch:
 			b = syscalls.ArchName(k.bits)
 		case NR:
-			b = fmt.Sprint(k.bits)
-			names := s.names(k.bits, abis)
-			switch {
-			case names == "":
-			case in.Op&^0x08 == JeqK:
-				b = names
-			default:
-				b += " (" + names + ")"
-			}
+			b = s.number(in.Op, k.bits, abis)
 		}
 	}
 	return fmt.Sprintf(format, a, b)
+}
+
+// number puts into words what nr is compared with: a name, if the comparison
+// is for equality; else a number, and as a help the name that it has. The first
+// number of x32 is a border and means no system call.
+func (s flow) number(op Op, nr uint32, abis []syscalls.ABI) string {
+	names := s.names(nr, abis)
+	if names != "" && op&^0x08 == JeqK {
+		return names
+	}
+	text := fmt.Sprint(nr)
+	if nr >= x32Bit {
+		text = fmt.Sprintf("%#x", nr)
+	}
+	if names == "" || nr == x32Bit {
+		return text
+	}
+	return text + " (" + names + ")"
 }
 
 // names returns the name of system call nr, or its names under the several ABIs

@@ -1,0 +1,2 @@
+package policy
+const maxRuns = 1 << 16

@@ -1,0 +1,257 @@
+package target
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
+	"k8s.io/kubectl/pkg/scheme"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
+)
+
+// ErrForbidden is what the user is not permitted to do.
+var ErrForbidden = failure.ErrForbidden
+
+// ErrNotFound is an object that is not there, or that has no pods.
+var ErrNotFound = errors.New("not found")
+
+// Resolver finds the containers that operands name.
+type Resolver struct {
+	Client    corev1client.CoreV1Interface
+	Getter    genericclioptions.RESTClientGetter // for operands with a type; may be nil without them
+	Namespace string                             // of operands that name none
+	// Warn, if set, is told of pods of a workload that are left out, and why.
+	Warn func(error)
+}
+
+// Resolve returns the container that an operand names. Of a workload it returns
+// one for each pod in which it runs, in the order of the pods' names; that there
+// is none is an error. The nodes of all that is returned are ready, unless the
+// user may not look at nodes: then a node out of reach shows later, when the
+// probe does not start.
+func (r Resolver) Resolve(ctx context.Context, o Operand) ([]Container, error) {
+	if o.Namespace == "" {
+		o.Namespace = r.Namespace
+	}
+	containers, err := r.containers(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var nodes []string
+	for _, c := range containers {
+		nodes = append(nodes, c.Node)
+	}
+	slices.Sort(nodes)
+	for _, node := range slices.Compact(nodes) {
+		if err := r.checkNode(ctx, node); err != nil {
+			return nil, err
+		}
+	}
+	return containers, nil
+}
+
+func (r Resolver) containers(ctx context.Context, o Operand) ([]Container, error) {
+	if o.isPod() {
+		pod, err := r.pod(ctx, o.Namespace, o.Name)
+		if err != nil {
+			return nil, err
+		}
+		c, err := running(pod, o.Container)
+		if err != nil {
+			return nil, err
+		}
+		return []Container{c}, nil
+	}
+	pods, err := r.podsOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		containers []Container
+		left       []error
+	)
+	for i := range pods {
+		c, err := running(&pods[i], o.Container)
+		if errors.Is(err, ErrNoContainer) {
+			return nil, err
+		}
+		if err != nil {
+			left = append(left, err)
+			continue
+		}
+		containers = append(containers, c)
+	}
+	if len(containers) == 0 {
+		// All of them have their reason; the first will do.
+		return nil, left[0]
+	}
+	if r.Warn != nil {
+		for _, err := range left {
+			r.Warn(fmt.Errorf("left out of %s: %w", o.Text, err))
+		}
+	}
+	return containers, nil
+}
+
+func (r Resolver) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	op := "find pod " + namespace + "/" + name
+	pod, err := r.Client.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, &failure.Error{Kind: ErrNotFound, Op: op, Said: "there is none", Err: err,
+			Remedy: "see `kubectl get pods -n " + namespace + "`"}
+	}
+	return pod, failure.Request{Verb: "get", Resource: "pods", Namespace: namespace}.Of(op, err)
+}
+
+// podsOf returns the pods of a workload, in the order of their names: those that
+// its selector selects, as in kubectl logs.
+func (r Resolver) podsOf(ctx context.Context, o Operand) ([]corev1.Pod, error) {
+	op := "find " + o.Type + " " + o.Namespace + "/" + o.Name
+	if r.Getter == nil {
+		return nil, failure.New(ErrOperand, op, "no way to look up types", "name a pod")
+	}
+	object, err := r.object(o)
+	if err != nil {
+		return nil, lookupError(op, o, err)
+	}
+	pods, err := r.selected(ctx, op, o, object)
+	if err != nil {
+		return nil, err
+	}
+	if len(pods) == 0 {
+		return nil, failure.New(ErrNotFound, op, "it has no pods",
+			"see `kubectl describe "+o.Type+" "+o.Name+" -n "+o.Namespace+"`")
+	}
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	return pods, nil
+}
+
+func (r Resolver) object(o Operand) (runtime.Object, error) {
+	return resource.NewBuilder(r.Getter).
+		WithScheme(scheme.Scheme, scheme.Scheme.PrioritizedVersionsAllGroups()...).
+		NamespaceParam(o.Namespace).DefaultNamespace().
+		ResourceNames(o.Type, o.Name).
+		Do().Object()
+}
+
+func lookupError(op string, o Operand, err error) error {
+	switch {
+	case meta.IsNoMatchError(err), strings.Contains(err.Error(), "the server doesn't have a resource type"):
+		return &failure.Error{Kind: ErrNotFound, Op: op, Err: err,
+			Said: "the cluster has no such type", Remedy: "see `kubectl api-resources`"}
+	case apierrors.IsNotFound(err):
+		return &failure.Error{Kind: ErrNotFound, Op: op, Err: err,
+			Said: "there is none", Remedy: "see `kubectl get " + o.Type + " -n " + o.Namespace + "`"}
+	}
+	return failure.Request{Verb: "get", Resource: o.Type, Namespace: o.Namespace}.Of(op, err)
+}
+
+// selected lists the pods that a workload stands for.
+func (r Resolver) selected(ctx context.Context, op string, o Operand, object runtime.Object) ([]corev1.Pod, error) {
+	var selector string
+	switch object := object.(type) {
+	case *corev1.Pod:
+		return []corev1.Pod{*object}, nil
+	case *batchv1.CronJob:
+		// A CronJob has no selector; its jobs' pods carry the job's name.
+		var jobs []string
+		for _, job := range object.Status.Active {
+			jobs = append(jobs, job.Name)
+		}
+		if len(jobs) == 0 {
+			return nil, failure.New(ErrNotRunning, op, "none of its jobs is active",
+				"start one: `kubectl create job --from=cronjob/"+o.Name+" "+o.Name+"-now -n "+o.Namespace+"`")
+		}
+		selector = batchv1.JobNameLabel + " in (" + strings.Join(jobs, ",") + ")"
+	default:
+		_, s, err := polymorphichelpers.SelectorsForObject(object)
+		if err != nil {
+			return nil, &failure.Error{Kind: ErrOperand, Op: op, Err: err, Said: "objects of this type have no pods",
+				Remedy: "name a pod, or a workload such as deploy/NAME"}
+		}
+		if s.Empty() {
+			return nil, failure.New(ErrOperand, op, "its selector is empty", "name a pod")
+		}
+		selector = s.String()
+	}
+	list, err := r.Client.Pods(o.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: o.Namespace}.Of(op, err)
+	}
+	return list.Items, nil
+}
+
+// checkNode returns an error if a node cannot run a probe. A user who may not
+// look at nodes is not kept from trying.
+func (r Resolver) checkNode(ctx context.Context, name string) error {
+	op := "read containers on node " + name
+	node, err := r.Client.Nodes().Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case failure.IsRBAC(err):
+		return nil
+	case apierrors.IsNotFound(err):
+		return &failure.Error{Kind: ErrNodeNotReady, Op: op, Err: err,
+			Said: "the cluster has no such node any more", Remedy: "see `kubectl get nodes`"}
+	case err != nil:
+		return failure.Request{Verb: "get", Resource: "nodes"}.Of(op, err)
+	}
+	if said := NotReady(node); said != "" {
+		return failure.New(ErrNodeNotReady, op, said, "see `kubectl describe node "+name+"`")
+	}
+	return nil
+}
+
+// NotReady says why a node is not ready, "" if it is.
+func NotReady(node *corev1.Node) string {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			if c.Status == corev1.ConditionTrue {
+				return ""
+			}
+			return "the node is NotReady: " + reason(c.Reason, c.Message)
+		}
+	}
+	return "the node is NotReady: its kubelet has not reported"
+}
+
+// Unchanged returns an error that wraps ErrRestarted if a container is, by its
+// pod's status, not the one that it was when it was resolved. A kubelet reports
+// up to a second or two late, so that nothing changed is no proof; what is read
+// by container ID is of that container all the same.
+func Unchanged(ctx context.Context, client corev1client.CoreV1Interface, c Container) error {
+	op := "read " + c.String()
+	again := "what was read is incomplete; run this again"
+	pod, err := client.Pods(c.Namespace).Get(ctx, c.Pod, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), err == nil && string(pod.UID) != c.PodUID:
+		return failure.New(ErrRestarted, op, "the pod was deleted while its container was read", again)
+	case err != nil:
+		return failure.Request{Verb: "get", Resource: "pods", Namespace: c.Namespace}.Of(op, err)
+	}
+	status := statusOf(pod, c.Name)
+	switch {
+	case status == nil:
+		return failure.New(ErrRestarted, op, "the container lost its status while it was read", again)
+	case status.ContainerID != c.ID || status.RestartCount != c.RestartCount:
+		return failure.New(ErrRestarted, op, fmt.Sprintf("the container restarted while it was read (%d restarts before, %d now)",
+			c.RestartCount, status.RestartCount), again)
+	case status.State.Running == nil:
+		said, _ := whyNot(pod, c.Name, status)
+		return failure.New(ErrRestarted, op, "the container stopped while it was read: "+said, again)
+	}
+	return nil
+}

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // errnoTables are the distinct numberings of errno among the ABIs, and the
-// architecture of x/sys that each is taken from. sameErrnos names those that
-// must equal it.
+// architecture of x/sys that each is taken from; those in same must equal it.
 var errnoTables = []struct {
 	name, goarch string
 	same         []string
@@ -57,12 +55,12 @@ func errnos(x *xsys, goarch string) (names map[uint64]string, aliases map[string
 	}
 	aliases = make(map[string]uint64)
 	for _, file := range []string{"zerrors_linux.go", "zerrors_linux_" + goarch + ".go"} {
-		consts, err := x.errnoConsts(file)
+		consts, err := x.converted(file, "Errno")
 		if err != nil {
 			return nil, nil, err
 		}
 		for name, n := range consts {
-			if strings.HasPrefix(name, "E") && names[n] != name {
+			if names[n] != name {
 				aliases[name] = n
 			}
 		}

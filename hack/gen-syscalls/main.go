@@ -55,6 +55,9 @@ func run(out string, params bool) error {
 	if err := writeArchs(out, x); err != nil {
 		return err
 	}
+	if err := writeFlags(out, x); err != nil {
+		return err
+	}
 	if params {
 		return writeParams(out)
 	}

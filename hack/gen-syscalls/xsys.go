@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,19 +56,38 @@ func (x *xsys) consts(name string) (map[string]uint64, error) {
 	return x.constants(name, intLit)
 }
 
-// errnoConsts returns the constants of a file whose value is an integer
-// literal converted to syscall.Errno.
-func (x *xsys) errnoConsts(name string) (map[string]uint64, error) {
+// converted returns the constants of a file whose value is an integer literal
+// converted to a type of package syscall: Errno or Signal.
+func (x *xsys) converted(name, typ string) (map[string]uint64, error) {
 	return x.constants(name, func(e ast.Expr) (uint64, bool) {
 		call, ok := e.(*ast.CallExpr)
 		if !ok || len(call.Args) != 1 {
 			return 0, false
 		}
-		if fun, ok := call.Fun.(*ast.SelectorExpr); !ok || fun.Sel.Name != "Errno" {
+		if fun, ok := call.Fun.(*ast.SelectorExpr); !ok || fun.Sel.Name != typ {
 			return 0, false
 		}
 		return intLit(call.Args[0])
 	})
+}
+
+// allConsts returns the constants and signals of an architecture, shared ones
+// included.
+func (x *xsys) allConsts(goarch string) (map[string]uint64, error) {
+	all := make(map[string]uint64)
+	for _, file := range []string{"zerrors_linux.go", "ztypes_linux.go", "zerrors_linux_" + goarch + ".go", "ztypes_linux_" + goarch + ".go"} {
+		plain, err := x.consts(file)
+		if err != nil {
+			return nil, err
+		}
+		signals, err := x.converted(file, "Signal")
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, plain)
+		maps.Copy(all, signals)
+	}
+	return all, nil
 }
 
 func (x *xsys) constants(name string, value func(ast.Expr) (uint64, bool)) (map[string]uint64, error) {

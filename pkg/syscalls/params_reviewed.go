@@ -17,13 +17,13 @@ var reviewed64 = []signature{
 	{"kexec_file_load", []Param{{"kernel_fd", "int", 32, true}, {"initrd_fd", "int", 32, true}, {"cmdline_len", "unsigned long", 64, false}, {"cmdline_ptr", "const char *", 64, false}, {"flags", "unsigned long", 64, false}}},
 	// kernel/kexec.c
 	{"kexec_load", []Param{{"entry", "unsigned long", 64, false}, {"nr_segments", "unsigned long", 64, false}, {"segments", "struct kexec_segment *", 64, false}, {"flags", "unsigned long", 64, false}}},
-	// fs/dcookies.c, until Linux 6.7
+	// fs/dcookies.c, until Linux 5.11
 	{"lookup_dcookie", []Param{{"cookie64", "u64", 64, false}, {"buf", "char *", 64, false}, {"len", "size_t", 64, false}}},
 	// arch/x86/kernel/shstk.c
 	{"map_shadow_stack", []Param{{"addr", "unsigned long", 64, false}, {"size", "unsigned long", 64, false}, {"flags", "unsigned int", 32, false}}},
 	// net/socket.c
 	{"socketcall", []Param{{"call", "int", 32, true}, {"args", "unsigned long *", 64, false}}},
-	// fs/exec.c, until Linux 6.16
+	// fs/exec.c of kernels with CONFIG_USELIB
 	{"uselib", []Param{{"library", "const char *", 64, false}}},
 }
 

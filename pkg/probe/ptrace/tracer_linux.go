@@ -1,0 +1,127 @@
+package ptrace
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
+)
+
+// Tracer reads threads one at a time. Its methods are for one goroutine.
+type Tracer struct {
+	fs      proc.FS
+	timeout time.Duration
+	buf     *buffer // nil while a worker that was given up may still write to it
+	worker  *worker // nil before the first Read and after one whose thread ended
+}
+
+// New returns a tracer that waits for the time given for a thread to stop.
+func New(fs proc.FS, timeout time.Duration) (*Tracer, error) {
+	if err := interruptible(); err != nil {
+		return nil, err
+	}
+	return &Tracer{fs: fs, timeout: timeout}, nil
+}
+
+// Close ends the tracer's OS thread. It holds nothing by then.
+func (t *Tracer) Close() {
+	if t.worker != nil {
+		close(t.worker.calls)
+		<-t.worker.done
+		t.worker = nil
+	}
+}
+
+// Read stops a thread, copies its filters and lets it go. The thread is as it
+// was before it was looked up in the FS, or Read says that it changed. When it
+// returns, nothing of the thread is held any more.
+//
+// Its errors are *wire.Problem, whose Target is for the caller to fill in; or
+// the context's.
+func (t *Tracer) Read(ctx context.Context, thread proc.Thread) (*Reading, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if t.worker == nil {
+		if t.buf == nil {
+			t.buf = newBuffer()
+		}
+		w, err := startWorker(t.fs, t.buf)
+		if err != nil {
+			return nil, err
+		}
+		t.worker = w
+	}
+	c := call{ctx: ctx, thread: thread, deadline: time.Now().Add(t.timeout), reply: make(chan outcome, 1)}
+	t.worker.calls <- c
+
+	// The worker keeps the deadline by itself where it can: everywhere but in
+	// PTRACE_SEIZE, which waits for as long as the thread's process is in an
+	// execve, and no signal takes it out of there. Then the worker is left
+	// behind. It detaches, by ending, when it gets out.
+	grace := time.NewTimer(t.timeout + time.Second)
+	defer grace.Stop()
+	select {
+	case out := <-c.reply:
+		return t.conclude(ctx, thread, out)
+	case <-grace.C:
+		t.worker.abandoned.Store(true)
+		t.worker, t.buf = nil, nil
+		return nil, diagnose(t.fs, thread, outcome{step: stepSeize, timedOut: true})
+	}
+}
+
+// conclude makes a reading or an error of what came of a call.
+func (t *Tracer) conclude(ctx context.Context, thread proc.Thread, out outcome) (*Reading, error) {
+	if out.held {
+		<-t.worker.done
+		awaitExit(t.worker.tid)
+		t.worker = nil
+	}
+	switch {
+	case out.step == stepDone:
+		return t.buf.reading(out), nil
+	case out.canceled:
+		return nil, ctx.Err()
+	}
+	return nil, diagnose(t.fs, thread, out)
+}
+
+// awaitExit waits until one of this process' threads is gone, which is when the
+// kernel has detached what it traced. Go has no event for it. It is a matter of
+// microseconds; should it not be, there is nothing better to do than go on.
+func awaitExit(tid int) {
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
+		if unix.Tgkill(unix.Getpid(), tid, 0) == unix.ESRCH {
+			return
+		}
+	}
+}
+
+// onOwnThread runs f on a goroutine that is wired to an OS thread, which is not
+// the process' main thread: a wired goroutine that ends takes its thread along,
+// except for that one, which Go only parks. If f returns false the thread ends.
+func onOwnThread(f func() bool) {
+	var started sync.WaitGroup
+	started.Add(1)
+	var start func(first bool)
+	start = func(first bool) {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// Hold the main thread until the next try has another.
+			go start(false)
+			started.Wait()
+			runtime.UnlockOSThread()
+			return
+		}
+		started.Done()
+		if f() {
+			runtime.UnlockOSThread()
+		}
+	}
+	go start(true)
+}

@@ -11,25 +11,27 @@ import (
 // instructions and the like, not time or bytes, so that the same stack has the
 // same outcome on every machine.
 type limits struct {
-	nodes    int // of one diagram with all that its construction leaves behind
-	gate     int // that computing a single bit or comparison may add
-	waste    int // steps given to gates that failed all the same
-	failures int // of joining the two branches of a comparison
-	work     int // instructions followed
-	states   int // distinct states of the machine at the target of a jump
-	vectors  int // distinct values that are not constant
-	numbers  int // system calls that are tried apart
+	nodes     int // of one diagram with all that its construction leaves behind
+	canonical int // nodes of bringing the result into the sequential form
+	gate      int // that computing a single bit or comparison may add
+	waste     int // steps given to gates that failed all the same
+	failures  int // of joining the two branches of a comparison
+	work      int // instructions followed
+	states    int // distinct states of the machine at the target of a jump
+	vectors   int // distinct values that are not constant
+	numbers   int // system calls that are tried apart
 }
 
 var defaultLimits = limits{
-	nodes:    1 << 20,
-	gate:     1 << 16,
-	waste:    1 << 21,
-	failures: 64,
-	work:     1 << 19,
-	states:   1 << 16,
-	vectors:  1 << 16,
-	numbers:  16,
+	nodes:     1 << 20,
+	canonical: 1 << 17,
+	gate:      1 << 16,
+	waste:     1 << 21,
+	failures:  64,
+	work:      1 << 19,
+	states:    1 << 16,
+	vectors:   1 << 16,
+	numbers:   16,
 }
 
 // Leaves of diagrams under construction are the raw values that filters return,

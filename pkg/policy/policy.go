@@ -58,8 +58,8 @@ func of(s bpf.Stack, order binary.ByteOrder, l limits) *Policy {
 
 	// What a sequential construction had no room for can have a sequential
 	// diagram all the same, and then that is the policy's form.
-	m := bdd.New(l.nodes)
-	if m.Try(l.nodes, func() { root = Interleaved.in(m, Sequential, p.diagram) }) == nil {
+	m := bdd.New(l.canonical)
+	if m.Try(l.canonical, func() { root = Interleaved.in(m, Sequential, p.diagram) }) == nil {
 		p.form, p.diagram = Sequential, m.Export(root)
 	}
 	return p
@@ -123,16 +123,7 @@ func (b *builder) refine(root bdd.Ref, s bpf.Stack) bdd.Ref {
 func (b *builder) replace(root bdd.Ref, c [2]uint32, form Form, d *bdd.Diagram) bdd.Ref {
 	r := root
 	b.attempt(func() {
-		is := bdd.True
-		for _, w := range []word{wordNR, wordArch} {
-			for i := range 32 {
-				v := b.m.Var(b.form.level(w, i))
-				if c[w]>>i&1 == 0 {
-					v = b.m.Not(v)
-				}
-				is = b.m.And(v, is)
-			}
-		}
+		is := b.m.And(equals(b.m, wordArch, c[wordArch]), equals(b.m, wordNR, c[wordNR]))
 		r = b.m.ITE(is, form.in(b.m, b.form, d), root)
 	})
 	return r

@@ -72,6 +72,51 @@ func (d *Diagram) Eval(bit func(level int) bool) uint64 {
 	}
 }
 
+// Find looks for an input for which the function has a value. The variables are
+// given by bit, or free to choose; Find returns the levels of those of the free
+// ones that it sets to 1, trying 0 first.
+func (d *Diagram) Find(value uint64, bit func(level int) (value, free bool)) (set []int, ok bool) {
+	failed := map[Ref]bool{}
+	var walk func(i Ref) bool
+	walk = func(i Ref) bool {
+		n := d.nodes[i]
+		if n.level == LeafLevel {
+			return n.value() == value
+		}
+		if failed[i] {
+			return false
+		}
+		v, free := bit(int(n.level))
+		if (free || !v) && walk(n.lo) {
+			return true
+		}
+		if (free || v) && walk(n.hi) {
+			if free {
+				set = append(set, int(n.level))
+			}
+			return true
+		}
+		failed[i] = true
+		return false
+	}
+	ok = walk(Ref(len(d.nodes) - 1))
+	return set, ok
+}
+
+// Levels returns the levels of the variables that the function depends on, in
+// no particular order.
+func (d *Diagram) Levels() []int {
+	seen := map[uint32]bool{}
+	var levels []int
+	for _, n := range d.nodes {
+		if n.level != LeafLevel && !seen[n.level] {
+			seen[n.level] = true
+			levels = append(levels, int(n.level))
+		}
+	}
+	return levels
+}
+
 // Has tells whether the function takes the value v.
 func (d *Diagram) Has(v uint64) bool {
 	return slices.ContainsFunc(d.nodes, func(n node) bool {

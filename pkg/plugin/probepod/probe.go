@@ -1,0 +1,444 @@
+package probepod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+)
+
+// probe is one pod, from before its creation until it is gone.
+type probe struct {
+	*runner
+	node    string
+	targets []target.Container
+	pods    corev1client.PodInterface
+	pod     *corev1.Pod // as asked for, and once created as answered
+	asked   bool        // its creation was: it may be there
+	started time.Time
+	told    string // the last line of progress
+}
+
+func (r *runner) newProbe(node string, targets []target.Container) *probe {
+	return &probe{
+		runner: r, node: node, targets: targets,
+		pods: r.client.Pods(r.opts.namespace()),
+		pod:  New(node, targets, r.opts, podName(node), r.run),
+	}
+}
+
+func (p *probe) String() string {
+	return "probe pod " + p.pod.Namespace + "/" + p.pod.Name + " on node " + p.node
+}
+
+// request is one that concerns the probe's pod.
+func (p *probe) request(verb, subresource string) failure.Request {
+	return failure.Request{Verb: verb, Resource: "pods", Subresource: subresource, Namespace: p.pod.Namespace}
+}
+
+// do creates the pod and reads its output. The caller removes the pod.
+func (p *probe) do(ctx context.Context) (*report.Report, error) {
+	if err := p.create(ctx); err != nil {
+		return nil, err
+	}
+	rep, err := p.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.answers(rep); err != nil {
+		return nil, err
+	}
+	return rep, nil
+}
+
+// create creates the pod. An interrupt does not cut the request off: that would
+// leave open whether there is a pod, and the answer takes milliseconds.
+func (p *probe) create(ctx context.Context) error {
+	p.started = time.Now()
+	p.asked = true
+	p.register(p.pod.Name, p.started.Add(time.Duration(*p.pod.Spec.ActiveDeadlineSeconds)*time.Second))
+
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(createTimeout, p.opts.timeout()))
+	defer cancel()
+	created, err := p.pods.Create(request, p.pod, metav1.CreateOptions{})
+	if err != nil {
+		if refused(err) {
+			p.asked = false
+			p.forget(p.pod.Name)
+		}
+		if ctx.Err() != nil {
+			return p.gaveUp(ctx, "")
+		}
+		return p.refusal(err)
+	}
+	p.pod = created
+	if ctx.Err() != nil {
+		return p.gaveUp(ctx, "")
+	}
+	return nil
+}
+
+// refused reports whether an answer says for certain that nothing was created.
+func refused(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= 400 && code < 500 && code != 408
+}
+
+// remove deletes the pod if it may be there. It does so whatever became of the
+// run's context, in a bounded time, and returns an error that wraps
+// ErrNotDeleted if it is not certain that the pod is gone.
+func (p *probe) remove() error {
+	if !p.asked {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	// A pod that nobody has seen yet may be created by a request that is still
+	// on its way: look more than once.
+	looks := 1
+	if p.pod.UID == "" {
+		looks = 5
+	}
+	for {
+		err := p.delete(ctx)
+		if err == nil {
+			p.forget(p.pod.Name)
+			return nil
+		}
+		if looks--; apierrors.IsNotFound(err) && looks <= 0 {
+			p.forget(p.pod.Name)
+			return nil
+		}
+		if failure.IsRBAC(err) || !waitFor(ctx, retryInterval) {
+			return &failure.Error{
+				Kind: ErrNotDeleted, Op: "delete " + p.String(), Err: err,
+				Said:   failure.Clip(err.Error()),
+				Remedy: p.deletion(p.pod.Name, p.deadline()),
+			}
+		}
+		if !apierrors.IsNotFound(err) {
+			p.tell("deleting " + p.String() + ": " + failure.Clip(err.Error()) + "; trying again")
+		}
+	}
+}
+
+// deadline is when kubelet ends the pod at the latest.
+func (p *probe) deadline() time.Time {
+	return p.started.Add(time.Duration(*p.pod.Spec.ActiveDeadlineSeconds) * time.Second)
+}
+
+// delete deletes the pod once. A pod that is not this run's is left alone.
+//
+// The grace period of 0 takes the object away at once, without waiting for
+// kubelet; kubelet still ends what runs of it as the pod's own grace period says
+// (SIGTERM first), as it does with any pod that vanished from the API. Nothing
+// that the probe does needs the object to outlive the container.
+func (p *probe) delete(ctx context.Context) error {
+	uid := p.pod.UID
+	if uid == "" {
+		pod, err := p.pods.Get(ctx, p.pod.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if pod.Labels[LabelInstance] != p.run {
+			return nil
+		}
+		uid = pod.UID
+	}
+	err := p.pods.Delete(ctx, p.pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: ptr.To(int64(0)),
+		Preconditions:      &metav1.Preconditions{UID: ptr.To(types.UID(uid))},
+	})
+	if uid != "" && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) {
+		return nil // it is gone; of a conflict, another is there by its name
+	}
+	return err
+}
+
+const (
+	// pollFast is between two requests for a log that is not there yet: there is
+	// no event to wait for, as a kubelet serves a container's log before it
+	// reports that the container runs. After pollFastFor, when it is known that
+	// an image is being pulled or the node is slow, pollSlow will do.
+	pollFast    = 50 * time.Millisecond
+	pollFastFor = 2 * time.Second
+	pollSlow    = 500 * time.Millisecond
+	// retryInterval is between two attempts when the API server does not answer.
+	retryInterval = 500 * time.Millisecond
+	// stallTimeout is how long a log that is followed may go on after the
+	// container has ended. Follows are known to stall when a log is rotated
+	// (kubernetes/kubernetes#115701).
+	stallTimeout = 2 * time.Second
+)
+
+// reading is where reading a probe's output stands.
+type reading struct {
+	ended   *corev1.ContainerStateTerminated // once the container has
+	broken  error                            // why the followed log was not enough
+	status  string                           // what the pod is doing, for people
+	problem string                           // the last request that failed, for people
+	cancel  context.CancelFunc               // of the attempt that is under way; nil: none is
+}
+
+// attempt is the outcome of one request for the log.
+type attempt struct {
+	report *report.Report
+	opened bool // the log was there
+	whole  bool // it was read after the container's end
+	err    error
+}
+
+// read reads the probe's output to its end. It asks for the log until it is
+// there, follows it, and watches the pod beside that for what can go wrong.
+func (p *probe) read(ctx context.Context) (*report.Report, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		r        reading
+		events   = p.watch(ctx)
+		attempts = make(chan attempt, 1)
+		next     = time.NewTimer(pollFast)
+		stalled  <-chan time.Time
+	)
+	defer next.Stop()
+	try := func() {
+		if r.cancel != nil || r.broken != nil && r.ended == nil {
+			return // one is under way, or the end has to come first
+		}
+		var one context.Context
+		one, r.cancel = context.WithCancel(ctx)
+		whole := r.ended != nil
+		go func() { attempts <- p.attempt(one, whole) }()
+	}
+	for {
+		p.tellLate(r.waitingFor())
+		select {
+		case <-ctx.Done():
+			return nil, p.gaveUp(ctx, r.waitingFor())
+
+		case e := <-events:
+			if e.err != nil {
+				return nil, e.err
+			}
+			r.problem = e.problem
+			if e.pod == nil {
+				continue
+			}
+			if err := p.fatal(e.pod); err != nil {
+				return nil, err
+			}
+			r.status = statusLine(e.pod)
+			if t := terminated(e.pod); t != nil && r.ended == nil {
+				r.ended = t
+				stalled = time.After(stallTimeout)
+			}
+			try()
+
+		case <-stalled:
+			if r.cancel != nil {
+				r.cancel()
+			}
+
+		case <-next.C:
+			try()
+
+		case a := <-attempts:
+			r.cancel()
+			r.cancel = nil
+			if a.err == nil {
+				return a.report, nil
+			}
+			wait, err := p.after(&r, a)
+			if err != nil && ctx.Err() == nil {
+				return nil, err
+			}
+			next.Reset(wait)
+		}
+	}
+}
+
+// after decides what follows a request for the log that yielded no report: how
+// long until the next, or an error if there is none.
+func (p *probe) after(r *reading, a attempt) (time.Duration, error) {
+	switch {
+	case !a.opened && failure.IsRBAC(a.err):
+		return 0, p.request("get", "log").Of("read the log of "+p.String(), a.err)
+
+	case !a.opened && apierrors.IsBadRequest(a.err):
+		// "container … is waiting to start": kubelet has no log yet.
+		if time.Since(p.started) < pollFastFor {
+			return pollFast, nil
+		}
+		return pollSlow, nil
+
+	case !a.opened:
+		r.problem = "its log cannot be had: " + failure.Clip(a.err.Error())
+		return retryInterval, nil
+
+	case isAny(a.err, wrong...), a.whole && isAny(a.err, cut...):
+		return 0, p.badOutput(r.ended, a.err)
+
+	case a.whole:
+		r.problem = "its log cannot be read: " + failure.Clip(a.err.Error())
+		return retryInterval, nil
+	}
+	// Cut, garbled or stalled under way: once the container has ended its whole
+	// log tells for certain.
+	r.broken = a.err
+	return 0, nil
+}
+
+// What can be wrong with output: that it was not whole, or not as written, which
+// the log that is read again after the container's end may set right; and what
+// no other reading changes.
+var (
+	cut   = []error{wire.ErrNoEnd, wire.ErrMalformed, wire.ErrSequence, wire.ErrChecksum, wire.ErrAfterEnd}
+	wrong = []error{
+		wire.ErrVersion, wire.ErrRun, wire.ErrUnknownType, wire.ErrInvalid, wire.ErrTooLarge,
+		report.ErrDisagree, report.ErrImpossible, report.ErrUnknownMachine, report.ErrTooMany,
+	}
+)
+
+func isAny(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
+}
+
+// attempt asks for the log and reads it: the whole log of a container that has
+// ended, or what comes of one that may still run.
+func (p *probe) attempt(ctx context.Context, whole bool) attempt {
+	log, err := p.pods.GetLogs(p.pod.Name, &corev1.PodLogOptions{Container: containerName, Follow: !whole}).Stream(ctx)
+	if err != nil {
+		return attempt{err: err}
+	}
+	defer log.Close()
+	rep, err := report.Read(ctx, log, p.run)
+	return attempt{report: rep, opened: true, whole: whole, err: err}
+}
+
+// badOutput is the error for output that is not a report.
+func (p *probe) badOutput(ended *corev1.ContainerStateTerminated, err error) error {
+	said := err.Error()
+	if ended != nil && ended.ExitCode != 0 {
+		said = "the probe ended with " + exit(ended) + "; " + said
+	}
+	remedy := "run this again"
+	switch {
+	case errors.Is(err, wire.ErrVersion):
+		remedy = "the image " + p.opts.Image + " is of another release than this plugin: leave --image out, or match it"
+	case errors.Is(err, report.ErrDisagree), errors.Is(err, report.ErrImpossible):
+		remedy = "this is a bug of the probe, or the node is not to be trusted"
+	case ended != nil && ended.Reason == "OOMKilled":
+		remedy = "the probe needs more than " + memoryLimit + ": name fewer targets"
+	}
+	return &failure.Error{Kind: ErrOutput, Op: "read the output of " + p.String(), Said: failure.Clip(said), Remedy: remedy, Err: err}
+}
+
+// answers checks that a report speaks of what was asked for and of nothing else.
+func (p *probe) answers(rep *report.Report) error {
+	asked := make(map[string]bool)
+	for _, t := range p.targets {
+		asked[t.ID] = true
+		if rep.Targets[t.ID] == nil {
+			return p.badOutput(nil, fmt.Errorf("it says nothing of %s", t))
+		}
+	}
+	for id := range rep.Targets {
+		if !asked[id] {
+			return p.badOutput(nil, fmt.Errorf("it speaks of %q, which was not asked for", id))
+		}
+	}
+	return nil
+}
+
+// changedTimeout is how long kubelet has to report what became of a container
+// whose processes the probe did not find.
+const changedTimeout = 4 * time.Second
+
+// changed returns why targets are not, or may not be, what they were when they
+// were resolved.
+func (p *probe) changed(ctx context.Context, rep *report.Report) error {
+	if rep == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
+	defer cancel()
+	var errs []error
+	for _, t := range p.targets {
+		err := target.Unchanged(ctx, p.client, t)
+		for !rep.Targets[t.ID].Found() && err == nil && waitFor(ctx, retryInterval) {
+			err = target.Unchanged(ctx, p.client, t)
+		}
+		if !rep.Targets[t.ID].Found() && !errors.Is(err, target.ErrRestarted) {
+			err = failure.New(target.ErrRestarted, "read "+t.String(),
+				"node "+p.node+" has no process of "+t.ID,
+				"it ended or restarted while it was read, or its runtime runs it in a sandbox of its own (gVisor, Kata): run this again")
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// gaveUp is the error for a run that ended before its answer came.
+func (p *probe) gaveUp(ctx context.Context, waitingFor string) error {
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, ErrTimeout) {
+		return cause
+	}
+	said := fmt.Sprintf("no answer within %s", p.opts.timeout())
+	if waitingFor != "" {
+		said += ": " + waitingFor
+	}
+	if why := p.nodeTrouble(); why != "" {
+		said += "; " + why
+	}
+	return &failure.Error{Kind: ErrTimeout, Op: "wait for " + p.String(), Said: said,
+		Remedy: "if that only takes its time, set a longer --timeout", Err: cause}
+}
+
+// waitFor waits and reports whether the context is still alive.
+func waitFor(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// quiet is how long a run says nothing about what it waits for: most are done
+// by then.
+const quiet = time.Second
+
+// tellLate tells what is waited for once that takes longer than usual.
+func (p *probe) tellLate(line string) {
+	if line != "" && time.Since(p.started) >= quiet {
+		p.tell("waiting for " + p.String() + ": " + line)
+	}
+}
+
+// tell writes a line of progress if it is news.
+func (p *probe) tell(line string) {
+	if line != p.told {
+		p.told = line
+		p.say("%s", line)
+	}
+}

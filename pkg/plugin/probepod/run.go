@@ -1,0 +1,175 @@
+package probepod
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
+)
+
+// Options are what a run of the probe may be told.
+type Options struct {
+	Image          string
+	PullPolicy     corev1.PullPolicy // "": as the API server defaults it
+	Namespace      string            // of the probe pods; "": DefaultNamespace
+	Timeout        time.Duration     // of the whole run, without the deletion; 0: DefaultTimeout
+	LeastPrivilege bool              // not privileged, with only the capabilities that it needs
+	AllThreads     bool              // stop and read every thread
+	Version        string            // of the plugin, for the pods' label
+	Kubectl        string            // how a command that is printed begins, with --context and the like; "": kubectl
+}
+
+func (o Options) namespace() string      { return cmp.Or(o.Namespace, DefaultNamespace) }
+func (o Options) timeout() time.Duration { return cmp.Or(o.Timeout, DefaultTimeout) }
+func (o Options) kubectl() string        { return cmp.Or(o.Kubectl, "kubectl") }
+
+// Client is the part of the API that a run needs.
+type Client = corev1client.CoreV1Interface
+
+// NewClient returns a client for Run. It has no timeout, which would cut off
+// logs that are followed (Run bounds every request itself), and no limit of
+// requests per second: client-go's of 5 would delay the log.
+func NewClient(config *rest.Config) (Client, error) {
+	config = rest.CopyConfig(config)
+	config.Timeout = 0
+	config.QPS = -1
+	config.RateLimiter = nil
+	return corev1client.NewForConfig(config)
+}
+
+const (
+	// maxConcurrent bounds the probe pods that are there at one time.
+	maxConcurrent = 32
+	// createTimeout bounds the request that creates a pod, and cleanupTimeout
+	// the deletion of one.
+	createTimeout  = 10 * time.Second
+	cleanupTimeout = 10 * time.Second
+)
+
+// runIDFunc names runs, unguessably: a frame with another run's name is not
+// taken for one of this run. Tests replace it.
+var runIDFunc = func() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Run reads the targets, with one probe pod on each of their nodes, all at the
+// same time, and returns a verified report for each node. What it waits for is
+// told on progress once it takes longer than usual.
+//
+// If one node fails the others are given up. Every pod is deleted before Run
+// returns, whatever happened; an error that wraps ErrNotDeleted tells of those
+// that could not be. Reports come with an error where everything was read but a
+// target has changed meanwhile (target.ErrRestarted) or a pod could not be
+// deleted.
+//
+// Run handles SIGINT, SIGTERM and SIGHUP while it runs: the first ends it with
+// *Interrupted, after the pods are deleted; a second one ends the process at
+// once.
+func Run(ctx context.Context, c Client, o Options, targets []target.Container, progress io.Writer) (map[string]*report.Report, error) {
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, reports: make(map[string]*report.Report)}
+
+	ctx, stop := r.handleSignals(ctx)
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout(), ErrTimeout)
+	defer cancel()
+
+	byNode := make(map[string][]target.Container)
+	for _, t := range targets {
+		byNode[t.Node] = append(byNode[t.Node], t)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxConcurrent)
+	for node, targets := range byNode {
+		g.Go(func() error { return r.node(ctx, node, unique(targets)) })
+	}
+	g.Wait()
+	after := errors.Join(r.after...)
+	if r.first != nil {
+		return nil, errors.Join(r.first, after)
+	}
+	return r.reports, after
+}
+
+// unique returns targets without those that have the same ID as one before.
+func unique(targets []target.Container) []target.Container {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(slices.Clone(targets), func(t target.Container) bool {
+		dup := seen[t.ID]
+		seen[t.ID] = true
+		return dup
+	})
+}
+
+// runner is one call of Run.
+type runner struct {
+	client Client
+	opts   Options
+	run    string
+
+	mu      sync.Mutex
+	out     io.Writer
+	reports map[string]*report.Report
+	first   error                // why the run failed
+	after   []error              // targets that changed, pods that could not be deleted
+	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
+}
+
+// node reads the targets of one node. An error gives up the other nodes.
+func (r *runner) node(ctx context.Context, node string, targets []target.Container) error {
+	if ctx.Err() != nil {
+		return r.fail(context.Cause(ctx))
+	}
+	p := r.newProbe(node, targets)
+	rep, err := p.do(ctx)
+
+	// The pod is deleted and the targets are looked at again at the same time.
+	changed := make(chan error, 1)
+	go func() { changed <- p.changed(ctx, rep) }()
+	kept := p.remove()
+
+	r.mu.Lock()
+	r.after = append(r.after, <-changed, kept)
+	if rep != nil {
+		r.reports[node] = rep
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return r.fail(err)
+	}
+	return nil
+}
+
+// fail records why the run failed: the first error. What happens at other nodes
+// when they are given up for it tells nothing.
+func (r *runner) fail(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.first = cmp.Or(r.first, err)
+	return err
+}
+
+// say writes a line of progress.
+func (r *runner) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.out, format+"\n", args...)
+}

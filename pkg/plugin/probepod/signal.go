@@ -1,0 +1,86 @@
+package probepod
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// exitFunc ends the process. Tests replace it.
+var exitFunc = os.Exit
+
+// handleSignals returns a context that the first signal cancels, with
+// *Interrupted as its cause. A second signal prints how to delete what is left
+// and ends the process.
+//
+// kubectl's own pkg/util/interrupt is not used, as it takes one signal only: it
+// has no answer to a second one while the pods are being deleted.
+func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		// nohup and shells' background jobs have some of them ignored:
+		// then they stay so.
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		for first := true; ; first = false {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				err := &Interrupted{s}
+				if !first {
+					r.sayLeft()
+					exitFunc(err.ExitCode())
+					return
+				}
+				cancel(err)
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// sayLeft prints the commands that delete the pods that may be there.
+func (r *runner) sayLeft() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.pods)) {
+		fmt.Fprintf(r.out, "not deleted: %s\n", r.deletion(name, r.pods[name]))
+	}
+}
+
+// register notes a pod before it is created, and forget after it is gone.
+func (r *runner) register(name string, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pods == nil {
+		r.pods = make(map[string]time.Time)
+	}
+	r.pods[name] = until
+}
+
+func (r *runner) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.pods, name)
+}
+
+// deletion says how a pod is deleted by hand, and what happens otherwise.
+func (r *runner) deletion(name string, until time.Time) string {
+	return fmt.Sprintf("delete the pod by `%s delete pod %s -n %s --ignore-not-found`; it stops by itself by %s",
+		r.opts.kubectl(), name, r.opts.namespace(), until.Format(time.TimeOnly))
+}

@@ -1,0 +1,284 @@
+// Package report reads what one run of the probe wrote and verifies it: nothing
+// in a Report rests on the node's word alone that could be worked out here.
+package report
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+var (
+	// ErrDisagree is a stack that the node evaluated to something else than
+	// this package did: one of the two is wrong, so neither is shown.
+	ErrDisagree = errors.New("node and client disagree")
+	// ErrImpossible is a program or a stack that no kernel would hold.
+	ErrImpossible = errors.New("no kernel holds this")
+	// ErrUnknownMachine is a node of an architecture that is not known here.
+	ErrUnknownMachine = errors.New("unknown architecture")
+	// ErrTooMany is a report with more distinct stacks than are worth reading.
+	ErrTooMany = errors.New("too many stacks")
+)
+
+// Report is what one run of the probe found on its node.
+type Report struct {
+	Hello wire.Hello
+	// ABIs is every ABI that the node's kernel accepts, native first.
+	ABIs []syscalls.ABI
+	// Targets are those that were found, and those that only have Problems, by
+	// the ID that was asked for.
+	Targets map[string]*Target
+	// Problems that concern no single target.
+	Problems []wire.Problem
+}
+
+// Target is one container. If it was not found, only its ID and Problems are
+// set.
+type Target struct {
+	wire.Target
+	States   []*State
+	Problems []wire.Problem
+}
+
+// Found reports whether the node had a process of the target.
+func (t *Target) Found() bool { return t.PID != 0 }
+
+// Subject returns the state of the main thread of the target's init process, by
+// which the target is judged; nil if it could not be read.
+func (t *Target) Subject() *State {
+	for _, s := range t.States {
+		if s.Subject {
+			return s
+		}
+	}
+	return nil
+}
+
+// State is one distinct confinement among a target's threads.
+type State struct {
+	wire.State
+	// Stack is nil if there are no filters or they could not be read.
+	Stack bpf.Stack
+	// Log tells of each filter whether it was installed with
+	// SECCOMP_FILTER_FLAG_LOG; nil if the kernel does not tell.
+	Log []wire.Log
+	// Surveys has one survey of Stack for each of the report's ABIs, in their
+	// order; nil without a stack. States with the same stack share it.
+	Surveys []survey.Survey
+}
+
+const (
+	// maxStacks bounds the distinct stacks of a report: they differ among
+	// threads of containers on one node, and each costs a survey per ABI.
+	maxStacks = 4096
+	// maxPathInstructions is MAX_INSNS_PER_PATH and filterPenalty what each
+	// filter below the newest counts on top of its length; see
+	// seccomp_attach_filter in kernel/seccomp.c.
+	maxPathInstructions = 1 << 18 / bpf.InstructionSize
+	filterPenalty       = 4
+)
+
+// Read reads a run's output to its verified end, and not beyond. Every program
+// is checked as the kernel does, and every stack evaluated again: what the node
+// says about it must be the same. The errors are this package's or wrap those of
+// wire and of r.
+func Read(ctx context.Context, r io.Reader, run string) (*Report, error) {
+	return (&builder{report: Report{Targets: make(map[string]*Target)}}).read(ctx, wire.NewReader(r, run))
+}
+
+// builder puts a report together, message by message. wire.Reader has checked
+// that what a message refers to has come.
+type builder struct {
+	report   Report
+	order    binary.ByteOrder
+	filters  []bpf.Filter
+	stacks   []stack
+	verdicts []*wire.Verdict
+}
+
+type stack struct {
+	filters bpf.Stack
+	log     []wire.Log
+	surveys []survey.Survey
+}
+
+func (b *builder) read(ctx context.Context, r *wire.Reader) (*Report, error) {
+	for {
+		m, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := b.add(m); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.evaluate(ctx); err != nil {
+		return nil, err
+	}
+	return &b.report, nil
+}
+
+func (b *builder) add(m wire.Message) error {
+	switch m := m.(type) {
+	case *wire.Hello:
+		return b.hello(m)
+	case *wire.Target:
+		b.target(m.ID).Target = *m
+	case *wire.Filter:
+		return b.filter(m)
+	case *wire.Stack:
+		return b.stack(m)
+	case *wire.State:
+		return b.state(m)
+	case *wire.Verdict:
+		b.verdicts = append(b.verdicts, m)
+	case *wire.Problem:
+		if m.Target == "" {
+			b.report.Problems = append(b.report.Problems, *m)
+		} else {
+			t := b.target(m.Target)
+			t.Problems = append(t.Problems, *m)
+		}
+	}
+	return nil
+}
+
+func (b *builder) hello(h *wire.Hello) error {
+	native := syscalls.OfMachine(h.Arch)
+	if len(native) == 0 {
+		return fmt.Errorf("node of architecture %q: %w", h.Arch, ErrUnknownMachine)
+	}
+	b.order = native[0].ByteOrder()
+	for _, name := range h.ABIs {
+		abi, err := syscalls.ParseABI(name)
+		if err != nil {
+			return fmt.Errorf("node of architecture %q: %w: %v", h.Arch, ErrUnknownMachine, err)
+		}
+		if abi.ByteOrder() != b.order {
+			return fmt.Errorf("node of architecture %q with ABI %s: %w", h.Arch, abi, ErrUnknownMachine)
+		}
+		b.report.ABIs = append(b.report.ABIs, abi)
+	}
+	b.report.Hello = *h
+	return nil
+}
+
+// target returns the target of an ID, which a problem may name without its
+// having been found.
+func (b *builder) target(id string) *Target {
+	t := b.report.Targets[id]
+	if t == nil {
+		t = &Target{Target: wire.Target{ID: id}}
+		b.report.Targets[id] = t
+	}
+	return t
+}
+
+func (b *builder) filter(m *wire.Filter) error {
+	raw, err := m.Raw()
+	if err != nil {
+		return err
+	}
+	f, err := bpf.Decode(raw, b.order)
+	if err == nil {
+		err = f.Check()
+	}
+	if err != nil {
+		return fmt.Errorf("filter %d: %w: %w", m.ID, ErrImpossible, err)
+	}
+	b.filters = append(b.filters, f)
+	return nil
+}
+
+func (b *builder) stack(m *wire.Stack) error {
+	if len(b.stacks) == maxStacks {
+		return fmt.Errorf("more than %d: %w", maxStacks, ErrTooMany)
+	}
+	s := stack{log: m.Log}
+	var length int
+	for i, id := range m.Filters {
+		f := b.filters[id]
+		s.filters = append(s.filters, f)
+		if length += len(f); i < len(m.Filters)-1 {
+			length += filterPenalty
+		}
+		if length > maxPathInstructions {
+			return fmt.Errorf("stack %d of more than %d instructions: %w", m.ID, maxPathInstructions, ErrImpossible)
+		}
+	}
+	b.stacks = append(b.stacks, s)
+	return nil
+}
+
+func (b *builder) state(m *wire.State) error {
+	t := b.target(m.Target)
+	if m.Subject && t.Subject() != nil {
+		return fmt.Errorf("target %q has two subjects: %w", m.Target, wire.ErrInvalid)
+	}
+	t.States = append(t.States, &State{State: *m})
+	return nil
+}
+
+// evaluate surveys every stack, holds that against what the node said, and hands
+// it to the states.
+func (b *builder) evaluate(ctx context.Context) error {
+	for i := range b.stacks {
+		s := &b.stacks[i]
+		for _, abi := range b.report.ABIs {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("evaluate stack %d for %s: %w", i, abi, context.Cause(ctx))
+			}
+			s.surveys = append(s.surveys, survey.Of(s.filters, abi))
+		}
+	}
+	for _, v := range b.verdicts {
+		if err := b.compare(v); err != nil {
+			return err
+		}
+	}
+	for _, t := range b.report.Targets {
+		for _, state := range t.States {
+			if state.State.Stack != wire.NoStack {
+				s := b.stacks[state.State.Stack]
+				state.Stack, state.Log, state.Surveys = s.filters, s.log, s.surveys
+			}
+		}
+	}
+	return nil
+}
+
+func (b *builder) compare(v *wire.Verdict) error {
+	for _, ours := range b.stacks[v.Stack].surveys {
+		if ours.ABI != v.Survey.ABI {
+			continue
+		}
+		if !ours.Equal(v.Survey) {
+			return fmt.Errorf("stack %d for %s: %w: %s", v.Stack, ours.ABI, ErrDisagree, difference(v.Survey, ours))
+		}
+		return nil
+	}
+	return fmt.Errorf("stack %d: verdict for %s, which is none of the node's ABIs: %w", v.Stack, v.Survey.ABI, wire.ErrInvalid)
+}
+
+// difference names the first number whose outcome differs.
+func difference(node, client survey.Survey) string {
+	for _, s := range []survey.Survey{node, client} {
+		for _, run := range s.Runs {
+			if n, c := node.Outcome(run.First), client.Outcome(run.First); n != c {
+				return fmt.Sprintf("number %d is %s on the node, %s here", run.First, n, c)
+			}
+		}
+	}
+	return fmt.Sprintf("unassigned numbers are %s and beyond the last %s on the node, %s and %s here",
+		node.Default, node.Beyond, client.Default, client.Beyond)
+}

@@ -109,9 +109,11 @@ func encodePEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
+// encodeKey writes the form of RFC 5915: it is the one from which the API
+// server can also take the public key, for service-account tokens.
 func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	return encodePEM("PRIVATE KEY", der), err
+	der, err := x509.MarshalECPrivateKey(key)
+	return encodePEM("EC PRIVATE KEY", der), err
 }
 
 // writeCredentials makes every certificate, key and kubeconfig anew.

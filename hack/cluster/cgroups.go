@@ -65,6 +65,46 @@ func cgroupHierarchies() ([]string, error) {
 	return roots, nil
 }
 
+// makeCgroups makes each node's cgroup, below which its kubelet makes the
+// pods': it must be there in every hierarchy.
+func makeCgroups(nodes []Node) error {
+	roots, err := cgroupHierarchies()
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		for _, n := range nodes {
+			if err := os.MkdirAll(filepath.Join(root, cgroupName, n.Name), 0o755); err != nil {
+				return err
+			}
+			for _, dir := range []string{root, filepath.Join(root, cgroupName)} {
+				if err := delegateControllers(dir); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// delegateControllers enables a cgroup's controllers for its children, as
+// cgroup v2 wants it. With v1 there is nothing to enable.
+func delegateControllers(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(string(b)) {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0o644); err != nil {
+			return fmt.Errorf("enable the cgroup controller %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // enterCgroup moves this process into the components' cgroup, so that all it
 // starts from now on is found there. One hierarchy is enough: with v1 that of
 // pids or the freezer, as the kubelet insists on a view of its own of cpu,

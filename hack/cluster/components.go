@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -124,10 +123,10 @@ func controllerManager(l Layout, api *api) Component {
 		},
 		// Pods are refused before their namespace has its service account.
 		Ready: func(ctx context.Context) error {
-			return errors.Join(
-				httpOK(loopback("https", controllerManagerPort)+"/healthz")(ctx),
-				api.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil),
-			)
+			if err := httpOK(loopback("https", controllerManagerPort) + "/healthz")(ctx); err != nil {
+				return err
+			}
+			return api.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
 		},
 	}
 }
@@ -160,7 +159,10 @@ func kubelet(l Layout, n Node, api *api) Component {
 			"--node-ip=" + bridgeIP,
 		},
 		Ready: func(ctx context.Context) error {
-			return errors.Join(httpOK(loopback("http", n.HealthzPort)+"/healthz")(ctx), api.nodeReady(ctx, n.Name))
+			if err := httpOK(loopback("http", n.HealthzPort) + "/healthz")(ctx); err != nil {
+				return err
+			}
+			return api.nodeReady(ctx, n.Name)
 		},
 	}
 }

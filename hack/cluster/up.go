@@ -81,6 +81,9 @@ func bringUp(ctx context.Context, l Layout, rec *Record) error {
 	if err := makeBridge(); err != nil {
 		return err
 	}
+	if err := makeCgroups(l.Nodes); err != nil {
+		return err
+	}
 	if err := enterCgroup(); err != nil {
 		return err
 	}

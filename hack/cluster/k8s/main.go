@@ -54,7 +54,7 @@ func run(command *cobra.Command) {
 // needing -v before cobra parses flags, for what it logs while it looks for
 // plugins.
 func kubectl() {
-	_ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err)
 	}

@@ -77,23 +77,20 @@ func makeCgroups(nodes []Node) error {
 			if err := os.MkdirAll(filepath.Join(root, cgroupName, n.Name), 0o755); err != nil {
 				return err
 			}
-			for _, dir := range []string{root, filepath.Join(root, cgroupName)} {
-				if err := delegateControllers(dir); err != nil {
-					return err
-				}
-			}
 		}
 	}
-	return nil
+	// With v1 there is nothing to enable, and in the v2 hierarchy that may lie
+	// beside it there must not be: crun refuses to run then.
+	if len(roots) > 1 {
+		return nil
+	}
+	return errors.Join(delegateControllers(roots[0]), delegateControllers(filepath.Join(roots[0], cgroupName)))
 }
 
 // delegateControllers enables a cgroup's controllers for its children, as
-// cgroup v2 wants it. With v1 there is nothing to enable.
+// cgroup v2 wants it.
 func delegateControllers(dir string) error {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

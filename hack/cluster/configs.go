@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 )
@@ -93,7 +94,7 @@ func cniConfig() ([]byte, error) {
 const cniNetwork = "kubectl-seccomp"
 
 // writeConfigs writes every configuration file but the credentials.
-func writeConfigs(l Layout) error {
+func writeConfigs(ctx context.Context, l Layout) error {
 	files := make(map[string][]byte)
 	for _, n := range l.Nodes {
 		snapshotter, err := snapshotter(n.dir)
@@ -102,6 +103,15 @@ func writeConfigs(l Layout) error {
 		}
 		if files[n.containerdConfig()], err = containerdConfig(n, snapshotter); err != nil {
 			return err
+		}
+		if path := n.crunBaseSpec(); path != "" {
+			spec, err := n.ctr(ctx, "oci", "spec")
+			if err != nil {
+				return err
+			}
+			if files[path], err = baseSpec([]byte(spec)); err != nil {
+				return err
+			}
 		}
 		if files[n.kubeletConfig()], err = kubeletConfig(l, n); err != nil {
 			return err

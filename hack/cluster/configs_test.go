@@ -79,6 +79,24 @@ func TestContainerdConfig(t *testing.T) {
 	}
 }
 
+func TestBaseSpec(t *testing.T) {
+	b, err := baseSpec([]byte(`{"ociVersion":"1.3.0","process":{"user":{"uid":0}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		OCIVersion string
+		Process    struct{ User struct{ UID *int } }
+	}
+	mustDecode(t, b, &got)
+	if got.OCIVersion != "1.0.2" || got.Process.User.UID == nil {
+		t.Errorf("%s", b)
+	}
+	if _, err := baseSpec([]byte("no spec")); err == nil {
+		t.Error("what is no spec was accepted")
+	}
+}
+
 func TestKubeconfigIsReadBack(t *testing.T) {
 	l := newLayout(t.TempDir())
 	for _, n := range l.Nodes {

@@ -14,7 +14,7 @@ type limits struct {
 	nodes     int // of one diagram with all that its construction leaves behind
 	canonical int // nodes of bringing the result into the sequential form
 	gate      int // that computing a single bit or comparison may add
-	waste     int // steps given to gates that failed all the same
+	gates     int // steps given to bits and comparisons in all
 	failures  int // of joining the two branches of a comparison
 	work      int // instructions followed
 	states    int // distinct states of the machine at the target of a jump
@@ -24,10 +24,10 @@ type limits struct {
 
 var defaultLimits = limits{
 	nodes:     1 << 20,
-	canonical: 1 << 17,
+	canonical: 1 << 16,
 	gate:      1 << 16,
-	waste:     1 << 21,
-	failures:  64,
+	gates:     1 << 22,
+	failures:  16,
 	work:      1 << 19,
 	states:    1 << 16,
 	vectors:   1 << 16,
@@ -58,7 +58,7 @@ type builder struct {
 	join *bdd.Op // of outcomes of which either may hold
 	fold *bdd.Op // of a newer and an older filter
 
-	wasted, failed, worked, stated int
+	gated, failed, worked, stated int
 }
 
 // operation is the key under which the result of arithmetic is remembered.
@@ -130,14 +130,16 @@ func normalize(raw uint64) uint64 {
 }
 
 // attempt runs f, which may add as many nodes as a gate may, and tells whether
-// that was enough. If not, nodes made by f are gone.
+// that was enough. If not, nodes made by f are gone. Half of all nodes is kept
+// for joining outcomes.
 func (b *builder) attempt(f func()) bool {
-	if b.wasted < b.limits.waste {
+	if b.gated < b.limits.gates && b.m.Size() < b.limits.nodes/2 {
 		before := b.m.Steps()
-		if b.m.Try(b.limits.gate, f) == nil {
+		err := b.m.Try(b.limits.gate, f)
+		b.gated += b.m.Steps() - before
+		if err == nil {
 			return true
 		}
-		b.wasted += b.m.Steps() - before
 	}
 	if b.strict {
 		panic(errStrict{})

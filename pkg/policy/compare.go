@@ -116,8 +116,11 @@ type Options struct {
 // compareNodes bounds the diagram of a comparison.
 const compareNodes = 1 << 20
 
-// maxDifferences bounds the list of a Comparison or Partition.
-const maxDifferences = 1 << 14
+// What a Comparison or Partition lists: in all, and of one Scope.
+const (
+	maxListed   = 1 << 14
+	maxOutcomes = 64
+)
 
 // Compare compares policy b with policy a. Every witness it returns has been
 // run through the filters of both. The error, if any, is an internal one.
@@ -131,18 +134,18 @@ func Compare(a, b *Policy, o Options) (*Comparison, error) {
 	c.Truncated = !complete
 	conditions := newConditions(p.m, p.form, a.written != nil || b.written != nil)
 	for _, r := range list {
-		for _, leaf := range p.m.Leaves(r.sub) {
+		for i, leaf := range p.m.Leaves(r.sub) {
 			if leaf == same {
 				continue
 			}
-			if len(c.Differences) == maxDifferences {
+			if len(c.Differences) == maxListed {
 				c.Truncated = true
 				return c, nil
 			}
 			var holds bdd.Ref
-			if err := p.m.Try(compareNodes, func() { holds = p.m.Is(r.sub, leaf) }); err != nil {
+			if i > maxOutcomes || p.m.Try(compareNodes, func() { holds = p.m.Is(r.sub, leaf) }) != nil {
 				c.Truncated = true
-				continue
+				break
 			}
 			d := Difference{Scope: r.Scope}
 			d.A, d.B = unpair(leaf)

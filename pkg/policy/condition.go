@@ -27,7 +27,7 @@ func (c *Condition) Always() bool { return c.diagram.Size() == 1 && c.diagram.Ha
 func (c *Condition) Holds(d *bpf.Data) bool { return c.diagram.Eval(c.form.bits(d)) == 1 }
 
 // Wide tells whether the condition is too long to be put in words. String is
-// then no more than a description, and a Table shows it.
+// then no more than a description, and Rows shows it.
 func (c *Condition) Wide() bool { return c.expr == nil }
 
 // String returns the condition in Go's notation and with its precedence, sets
@@ -38,7 +38,7 @@ func (c *Condition) String() string {
 	}
 	var names []string
 	for _, o := range operandsOf(c.form, c.diagram) {
-		names = append(names, c.naming.name(o, whole))
+		names = append(names, c.naming.bare(o))
 	}
 	return fmt.Sprintf("a decision on %s with %d nodes", strings.Join(names, ", "), c.diagram.Size())
 }

@@ -9,7 +9,7 @@ import (
 // What an expr may cost before it is given up for a table, and what looking for
 // it may.
 const (
-	maxCost    = 40
+	maxCost    = 50
 	maxSpans   = 24
 	maxBranch  = 12 // different sub-diagrams below one operand
 	maxCubes   = 24
@@ -203,9 +203,13 @@ func joinCubes(cubes []cube) expr {
 			if mask == 0 {
 				continue
 			}
-			s = &masked{operand: s.operand, mask: mask, values: []uint64{mask}, not: true}
-			if ones {
-				s.values[0] = 0
+			s = &masked{operand: s.operand, mask: mask, values: []uint64{0}, not: true}
+			switch {
+			case ones:
+			case mask&(mask-1) == 0:
+				s.not = false
+			default:
+				s.values[0] = mask
 			}
 		}
 		if ok {

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
@@ -53,9 +54,9 @@ func newNaming(s Scope, kernel bool) *naming {
 
 // name returns the text for a part of an operand.
 func (n *naming) name(o operand64, p part) string {
-	name, width := "ip", 64
+	name, width := n.bare(o), 64
 	if o > 0 {
-		name, width = n.params[o-1], n.width[o-1]
+		width = n.width[o-1]
 	}
 	switch {
 	case p == upper:
@@ -66,6 +67,14 @@ func (n *naming) name(o operand64, p part) string {
 		return "(u64)" + name
 	}
 	return name
+}
+
+// bare returns the name of an operand.
+func (n *naming) bare(o operand64) string {
+	if o == 0 {
+		return "ip"
+	}
+	return n.params[o-1]
 }
 
 func number(v uint64) string {
@@ -82,9 +91,18 @@ func (n *naming) formatValue(o operand64, p part, v uint64) string {
 	return number(v)
 }
 
+// listed returns up to how many successive values are written one by one: some
+// more where they have names.
+func (n *naming) listed(o operand64, p part) uint64 {
+	if o > 0 && p != upper && n.value[o-1] != nil {
+		return 4
+	}
+	return 2
+}
+
 func (n *naming) formatMask(o operand64, p part, mask uint64) string {
 	if inverted(p, mask) {
-		return "~" + parenthesize(n.formatMask(o, p, ^mask&p.of(^uint64(0))), "|")
+		return "~" + parenthesize(n.formatMask(o, p, ^mask&p.of(^uint64(0))))
 	}
 	if o > 0 && p != upper && n.mask[o-1] != nil {
 		return n.mask[o-1](mask)
@@ -96,8 +114,9 @@ func (n *naming) formatMask(o operand64, p part, mask uint64) string {
 // of fewer bits.
 func inverted(p part, mask uint64) bool { return bits.OnesCount64(mask) > p.bits()/2 }
 
-func parenthesize(s, operator string) string {
-	if strings.Contains(s, operator) {
+// parenthesize makes names joined by | one operand of a stronger operator.
+func parenthesize(s string) string {
+	if strings.Contains(s, "|") && s[0] != '~' {
 		return "(" + s + ")"
 	}
 	return s
@@ -129,12 +148,14 @@ func (e *in) format(n *naming) string {
 			return fmt.Sprintf("%s %s %s", name, other[1], number(s.first-1))
 		}
 	}
-	list := make([]string, len(e.spans))
-	for i, s := range e.spans {
-		if s.first == s.last {
-			list[i] = n.formatValue(e.operand, e.part, s.first)
+	var list []string
+	for _, s := range e.spans {
+		if s.last-s.first < n.listed(e.operand, e.part) {
+			for v := s.first; v != s.last+1; v++ {
+				list = append(list, n.formatValue(e.operand, e.part, v))
+			}
 		} else {
-			list[i] = number(s.first) + ".." + number(s.last)
+			list = append(list, number(s.first)+".."+number(s.last))
 		}
 	}
 	op := "in"
@@ -148,14 +169,14 @@ func (e *masked) format(n *naming) string {
 	p := e.part()
 	mask := e.mask
 	name := n.name(e.operand, p)
-	if p == lower && e.operand > 0 && !inverted(p, mask) {
+	if p == lower && !inverted(p, mask) {
 		// A mask of the low word chooses the same bits of the register.
-		name = n.params[e.operand-1]
+		name = n.bare(e.operand)
 	}
 	if p == upper {
 		mask >>= 32
 	}
-	left := fmt.Sprintf("%s & %s", name, parenthesize(n.formatMask(e.operand, p, mask), "|"))
+	left := fmt.Sprintf("%s & %s", name, parenthesize(n.formatMask(e.operand, p, mask)))
 	op := [2]string{"==", "in"}
 	if e.not {
 		op = [2]string{"!=", "not in"}
@@ -200,5 +221,32 @@ func (e negation) format(n *naming) string { return "!(" + e.of.format(n) + ")" 
 // flagNames returns the functions that name the values of a parameter and the
 // bits of a mask, nil if there are none.
 func flagNames(abi syscalls.ABI, call, param string) (value, mask func(uint64) string) {
-	return nil, nil
+	flags := abi.Flags(call, param)
+	if flags == nil {
+		return nil, nil
+	}
+	return checkedNames(flags, flags.Format), checkedNames(flags, flags.FormatMask)
+}
+
+// checkedNames is format, with a plain number where the names do not add up to
+// the value.
+func checkedNames(flags *syscalls.Flags, format func(uint64) string) func(uint64) string {
+	return func(v uint64) string {
+		text := format(v)
+		var sum uint64
+		for term := range strings.SplitSeq(text, "|") {
+			bits, ok := flags.Value(term)
+			if !ok {
+				var err error
+				if bits, err = strconv.ParseUint(term, 0, 64); err != nil {
+					return number(v)
+				}
+			}
+			sum |= bits
+		}
+		if sum != v || !strings.ContainsFunc(text, unicode.IsUpper) {
+			return number(v)
+		}
+		return text
+	}
 }

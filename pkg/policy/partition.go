@@ -10,8 +10,8 @@ import (
 type Rule struct {
 	Scope
 	// Decisions are the outcomes, each with the condition for it, the shortest
-	// first. Exactly one holds for every call: the last can be read as
-	// "otherwise".
+	// first. Exactly one holds for every call, unless the Partition is
+	// truncated: the last can be read as "otherwise".
 	Decisions []Decision
 }
 
@@ -24,7 +24,8 @@ type Decision struct {
 // A Partition is a whole policy as a list.
 type Partition struct {
 	Rules []Rule
-	// Truncated tells that there are more Rules, too many to list.
+	// Truncated tells that there are more Rules, or more Decisions of one of
+	// them, too many to list.
 	Truncated bool
 }
 
@@ -43,14 +44,16 @@ func (p *Policy) Partition(o Options) (*Partition, error) {
 	total := 0
 	for _, r := range list {
 		rule := Rule{Scope: r.Scope}
-		for _, leaf := range m.Leaves(r.sub) {
-			if total++; total > maxDifferences {
-				result.Truncated = true
-				return result, nil
-			}
+		leaves := m.Leaves(r.sub)
+		if total += len(leaves); total > maxListed {
+			result.Truncated = true
+			return result, nil
+		}
+		for i, leaf := range leaves {
 			var holds bdd.Ref
-			if err := m.Try(compareNodes, func() { holds = m.Is(r.sub, leaf) }); err != nil {
-				return nil, err
+			if i == maxOutcomes || m.Try(compareNodes, func() { holds = m.Is(r.sub, leaf) }) != nil {
+				result.Truncated = true
+				break
 			}
 			c, err := conditions.of(r.Scope, holds)
 			if err != nil {

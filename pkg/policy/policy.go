@@ -73,6 +73,9 @@ func strict(s bpf.Stack, order binary.ByteOrder, l limits) (d *bdd.Diagram) {
 			panic(r)
 		}
 	}()
+	// Filters without much arithmetic need little. For the others the order of
+	// the variables is the wrong one, and waiting for that would take long.
+	l.gate /= 8
 	b := newBuilder(Sequential, order, l)
 	b.strict = true
 	return b.m.Export(b.stack(s))

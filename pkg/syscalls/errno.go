@@ -18,8 +18,8 @@ type errnoTable struct {
 }
 
 // Errno returns the name of an error number in the ABI's numbering: "EPERM".
-// Of two names for one number it is the one of errno(3)'s list that is not
-// defined by the other: EAGAIN, not EWOULDBLOCK.
+// Of two names for one number it is the one that the kernel's header defines
+// as a number, not as the other name: EAGAIN, not EWOULDBLOCK.
 func (a ABI) Errno(n uint16) (string, bool) {
 	t := a.info().errnos
 	if t == nil {

@@ -28,9 +28,9 @@ type signature struct {
 // a caller that leaves rubbish above.
 //
 // The parameters are those of the 64-bit kernel functions, recorded from
-// tracefs on amd64, and of arch/*/kernel and man page sources for what that
-// kernel did not have. What differs between architectures is honoured: the
-// order of clone's arguments, s390x' mmap. For a 32-bit ABI no parameter is
+// tracefs on amd64; calls that the recording kernel did not have are written
+// down from the kernel's source. What differs between architectures is
+// honoured: the order of clone's arguments, s390x' mmap. For a 32-bit ABI no parameter is
 // wider than 32 bits, and calls that are not the same function there are left
 // out (nil): those with a 64-bit parameter, as it takes two registers, in
 // some ABIs an even and an odd one; the old calls with 16-bit IDs; those that

@@ -21,6 +21,8 @@ var reviewed64 = []signature{
 	{"lookup_dcookie", []Param{{"cookie64", "u64", 64, false}, {"buf", "char *", 64, false}, {"len", "size_t", 64, false}}},
 	// arch/x86/kernel/shstk.c
 	{"map_shadow_stack", []Param{{"addr", "unsigned long", 64, false}, {"size", "unsigned long", 64, false}, {"flags", "unsigned int", 32, false}}},
+	// mm/mmap.c (mmap_pgoff): 32-bit ABIs only
+	{"mmap2", []Param{{"addr", "unsigned long", 64, false}, {"len", "unsigned long", 64, false}, {"prot", "unsigned long", 64, false}, {"flags", "unsigned long", 64, false}, {"fd", "unsigned long", 64, false}, {"pgoff", "unsigned long", 64, false}}},
 	// net/socket.c
 	{"socketcall", []Param{{"call", "int", 32, true}, {"args", "unsigned long *", 64, false}}},
 	// fs/exec.c of kernels with CONFIG_USELIB
@@ -51,6 +53,9 @@ var differ = []struct {
 		{"parent_tidptr", "int *", 32, false}, {"child_tidptr", "int *", 32, false}, {"tls", "unsigned long", 32, false}}},
 	// arch/s390/kernel/syscall.c (old_mmap)
 	{"mmap", []ABI{S390X}, []Param{{"arg", "struct s390_mmap_arg_struct *", 64, false}}},
+	// arch/s390/kernel/compat_linux.c
+	{"mmap2", []ABI{S390}, []Param{{"arg", "struct mmap_arg_struct_emu31 *", 32, false}}},
+	{"ipc", []ABI{S390}, []Param{{"call", "uint", 32, false}, {"first", "int", 32, true}, {"second", "compat_ulong_t", 32, false}, {"third", "compat_ulong_t", 32, false}, {"ptr", "compat_uptr_t", 32, false}}},
 	// arch/s390/kernel/syscall.c: no sixth argument
 	{"ipc", []ABI{S390X}, []Param{{"call", "uint", 32, false}, {"first", "int", 32, true}, {"second", "unsigned long", 64, false}, {"third", "unsigned long", 64, false}, {"ptr", "void *", 64, false}}},
 	// arch/powerpc/kernel/syscalls.c

@@ -58,6 +58,10 @@ var modules = []module{
 		stamp: func(string) []string { return nil },
 	},
 	{
+		dir: "crun", packages: []string{"."}, output: "crun",
+		stamp: func(string) []string { return nil },
+	},
+	{
 		dir: "pause", packages: []string{"."}, output: "pause",
 		stamp: func(string) []string { return nil },
 	},

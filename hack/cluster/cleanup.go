@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -264,12 +265,10 @@ func removeCgroups() error {
 // removeStrayFiles removes what the parts write outside of the cluster's
 // folders, at paths that they do not let one choose.
 func removeStrayFiles(owner string) error {
-	// libcni's cache: one file per pod, named after the network.
-	cached, err := filepath.Glob("/var/lib/cni/results/" + cniNetwork + "-*")
+	stray, err := cniCache()
 	if err != nil {
 		return err
 	}
-	stray := cached
 	if conn, err := net.Dial("unix", deviceSocket); err == nil {
 		conn.Close() // not ours: ours are dead by now
 	} else {
@@ -296,6 +295,29 @@ func removeStrayFiles(owner string) error {
 		_ = os.Remove(dir)
 	}
 	return nil
+}
+
+// cniCache lists the files that libcni keeps of the cluster's pods, one for
+// each network. They are known by the path of the network namespace in them.
+func cniCache() ([]string, error) {
+	files, err := filepath.Glob("/var/lib/cni/results/*")
+	if err != nil {
+		return nil, err
+	}
+	var own []string
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Contains(b, []byte(runDir+"/")) {
+			own = append(own, file)
+		}
+	}
+	return own, nil
 }
 
 // leftovers lists what of a cluster is still on the machine.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
 )
@@ -90,11 +89,10 @@ func cniConfig() ([]byte, error) {
 	}, "", "  ")
 }
 
-// cniNetwork also begins the names of what libcni caches (/var/lib/cni/results).
 const cniNetwork = "kubectl-seccomp"
 
 // writeConfigs writes every configuration file but the credentials.
-func writeConfigs(ctx context.Context, l Layout) error {
+func writeConfigs(l Layout) error {
 	files := make(map[string][]byte)
 	for _, n := range l.Nodes {
 		snapshotter, err := snapshotter(n.dir)
@@ -103,15 +101,6 @@ func writeConfigs(ctx context.Context, l Layout) error {
 		}
 		if files[n.containerdConfig()], err = containerdConfig(n, snapshotter); err != nil {
 			return err
-		}
-		if path := n.crunBaseSpec(); path != "" {
-			spec, err := n.ctr(ctx, "oci", "spec")
-			if err != nil {
-				return err
-			}
-			if files[path], err = baseSpec([]byte(spec)); err != nil {
-				return err
-			}
 		}
 		if files[n.kubeletConfig()], err = kubeletConfig(l, n); err != nil {
 			return err

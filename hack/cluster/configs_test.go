@@ -68,7 +68,7 @@ func TestContainerdConfig(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{n.socket(), n.stateDir(), n.runcBin, crunBin, pauseImage, n.cniConfDir(), `snapshotter = "native"`} {
+		for _, want := range []string{n.socket(), n.stateDir(), n.runcBin, n.crunBin, pauseImage, n.cniConfDir(), `snapshotter = "native"`} {
 			if !bytes.Contains(b, []byte(want)) {
 				t.Errorf("%s: no %s in\n%s", n.Name, want, b)
 			}
@@ -76,24 +76,6 @@ func TestContainerdConfig(t *testing.T) {
 	}
 	if _, err := containerdConfig(Node{configVersion: 1}, "native"); err == nil {
 		t.Error("a version without a template was accepted")
-	}
-}
-
-func TestBaseSpec(t *testing.T) {
-	b, err := baseSpec([]byte(`{"ociVersion":"1.3.0","process":{"user":{"uid":0}}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got struct {
-		OCIVersion string
-		Process    struct{ User struct{ UID *int } }
-	}
-	mustDecode(t, b, &got)
-	if got.OCIVersion != "1.0.2" || got.Process.User.UID == nil {
-		t.Errorf("%s", b)
-	}
-	if _, err := baseSpec([]byte("no spec")); err == nil {
-		t.Error("what is no spec was accepted")
 	}
 }
 

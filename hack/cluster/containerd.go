@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"text/template"
@@ -54,8 +53,7 @@ var containerdConfigs = map[int]*template.Template{
 {{range .Runtimes}}
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{{.Name}}]
   runtime_type = "io.containerd.runc.v2"
-{{with .BaseSpec}}  base_runtime_spec = "{{.}}"
-{{end}}[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{{.Name}}.options]
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{{.Name}}.options]
   BinaryName = "{{.Program}}"
   Root = "{{.Root}}"
 {{end}}` + containerdCommon)),
@@ -70,27 +68,6 @@ state = "{{.State}}"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{{.Dir}}/opt"{{end}}`
 
-// crunBaseSpec is the file with the spec that containers for crun begin with,
-// on nodes that need one.
-func (n Node) crunBaseSpec() string {
-	if n.configVersion < 3 {
-		return ""
-	}
-	return filepath.Join(n.dir, "crun-spec.json")
-}
-
-// baseSpec is containerd's own default spec (as JSON) under the version number
-// that Debian's crun knows: it refuses what containerd 2 writes (1.3.0), though
-// nothing in it is newer.
-func baseSpec(containerdDefault []byte) ([]byte, error) {
-	var spec map[string]json.RawMessage
-	if err := json.Unmarshal(containerdDefault, &spec); err != nil {
-		return nil, fmt.Errorf("the default spec that ctr prints: %w", err)
-	}
-	spec["ociVersion"] = json.RawMessage(`"1.0.2"`)
-	return json.MarshalIndent(spec, "", "  ")
-}
-
 // containerdConfig is a node's containerd configuration. checkMachine has seen
 // to it that no path needs escaping.
 func containerdConfig(n Node, snapshotter string) ([]byte, error) {
@@ -98,7 +75,7 @@ func containerdConfig(n Node, snapshotter string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("no template for version %d of containerd's configuration", n.configVersion)
 	}
-	type runtime struct{ Name, Program, Root, BaseSpec string }
+	type runtime struct{ Name, Program, Root string }
 	data := struct {
 		Dir, State, Socket, Pause, CNIConf, Snapshotter string
 		Runtimes                                        []runtime
@@ -106,7 +83,7 @@ func containerdConfig(n Node, snapshotter string) ([]byte, error) {
 		Dir: n.dir, State: n.stateDir(), Socket: n.socket(), Pause: pauseImage, CNIConf: n.cniConfDir(), Snapshotter: snapshotter,
 		Runtimes: []runtime{
 			{Name: "runc", Program: n.runcBin, Root: filepath.Join(n.run, "runc")},
-			{Name: "crun", Program: crunBin, Root: filepath.Join(n.run, "crun"), BaseSpec: n.crunBaseSpec()},
+			{Name: "crun", Program: n.crunBin, Root: filepath.Join(n.run, "crun")},
 		},
 	}
 	var b bytes.Buffer

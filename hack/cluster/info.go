@@ -53,7 +53,7 @@ func writeInfo(l Layout, rec *Record) error {
 			Name: n.Name, KubeletDir: n.kubeletDir(), SeccompDir: n.seccompDir(), PodLogs: n.podLogs(),
 			Socket: n.socket(), Ctr: n.ctrBin, Versions: make(map[string]string),
 		}
-		for name, bin := range map[string]string{"containerd": n.containerdBin, "runc": n.runcBin, "crun": crunBin} {
+		for name, bin := range map[string]string{"containerd": n.containerdBin, "runc": n.runcBin, "crun": n.crunBin} {
 			if node.Versions[name], err = programVersion(bin); err != nil {
 				return err
 			}

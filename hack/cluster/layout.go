@@ -34,7 +34,6 @@ const (
 const (
 	apiserverURL = "https://127.0.0.1:16443"
 	pauseImage   = "localhost/kubectl-seccomp/pause:1"
-	crunBin      = "/usr/bin/crun"
 )
 
 // Layout names every file and folder of one clone's cluster.
@@ -56,6 +55,7 @@ type Node struct {
 	containerdBin string
 	ctrBin        string
 	runcBin       string
+	crunBin       string // stands before Debian's (see hack/cluster/crun)
 	shimPath      string // PATH in which containerd finds its shim
 	configVersion int    // of containerd's configuration file
 }
@@ -78,6 +78,7 @@ func newLayout(root string) Layout {
 	for i := range l.Nodes {
 		n := &l.Nodes[i]
 		n.dir = filepath.Join(l.State, n.Name)
+		n.crunBin = l.libexec("crun")
 		n.run = filepath.Join(runDir, n.Name)
 	}
 	return l

@@ -75,7 +75,7 @@ func bringUp(ctx context.Context, l Layout, rec *Record) error {
 	if err := rec.write(); err != nil {
 		return err
 	}
-	if err := prepareState(ctx, l); err != nil {
+	if err := prepareState(l); err != nil {
 		return err
 	}
 	if err := makeBridge(); err != nil {
@@ -137,7 +137,7 @@ func bringUp(ctx context.Context, l Layout, rec *Record) error {
 
 // prepareState empties the state folder, all but the programs, and fills it
 // with new credentials and configuration.
-func prepareState(ctx context.Context, l Layout) error {
+func prepareState(l Layout) error {
 	stale := []string{l.kubeconfig(), l.infoPath()}
 	for _, dir := range []string{"etcd", "kubeconfigs", "pki", "log"} {
 		stale = append(stale, filepath.Join(l.State, dir))
@@ -160,7 +160,7 @@ func prepareState(ctx context.Context, l Layout) error {
 	if err := writeCredentials(l); err != nil {
 		return err
 	}
-	return writeConfigs(ctx, l)
+	return writeConfigs(l)
 }
 
 // makeBridge makes the pods' bridge, with the nodes' address on it.

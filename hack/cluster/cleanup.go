@@ -291,7 +291,7 @@ func removeStrayFiles(owner string) error {
 		}
 	}
 	// Their folders, if nobody else has anything in them.
-	for _, dir := range []string{"/var/lib/cni/results", "/var/lib/cni", "/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/log/containers"} {
+	for _, dir := range []string{"/var/lib/cni/results", "/var/lib/cni", "/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/log/containers", "/run/crun"} {
 		_ = os.Remove(dir)
 	}
 	return nil

@@ -3,6 +3,8 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,7 +73,11 @@ func (fsys FS) Threads(p Process, limit int) (threads []Thread, more bool, err e
 		}
 	}
 	// If the process is still there, all of these were its threads.
-	start, err := fsys.Started(p.PID, p.PID)
+	var start uint64
+	text, err := fsys.read(strconv.Itoa(p.PID), "stat")
+	if err == nil {
+		start, err = ParseStart(text)
+	}
 	if err == nil && start != p.Start {
 		err = ErrGone
 	}
@@ -113,12 +119,18 @@ func (fsys FS) Thread(pid, tid int) (Thread, error) {
 	}, nil
 }
 
-// Started returns when a thread was created: Thread.Start.
-func (fsys FS) Started(pid, tid int) (uint64, error) {
-	text, err := fsys.read(strconv.Itoa(pid), "task", strconv.Itoa(tid), "stat")
-	if err != nil {
-		return 0, err
-	}
+// Self returns what /proc says of this process' main thread.
+func (fsys FS) Self() (Thread, error) {
+	return fsys.Thread(os.Getpid(), os.Getpid())
+}
+
+// StatFile returns the name of a thread's stat file, which ParseStart is for.
+func (fsys FS) StatFile(pid, tid int) string {
+	return filepath.Join(string(fsys), strconv.Itoa(pid), "task", strconv.Itoa(tid), "stat")
+}
+
+// ParseStart returns the Thread.Start in the text of a thread's stat file.
+func ParseStart(text []byte) (uint64, error) {
 	stat, err := parseStat(text)
 	return stat.start, err
 }

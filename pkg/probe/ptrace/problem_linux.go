@@ -30,7 +30,7 @@ func diagnose(fs proc.FS, thread proc.Thread, out outcome) *wire.Problem {
 	case err == nil && now.Dead():
 		p.Code, p.Errno, p.Detail = wire.CodeZombie, "", "it is dead and waits to be reaped"
 	case out.errno == unix.ECHILD, out.errno == unix.ESRCH:
-		p.Code, p.Errno, p.Detail = wire.CodeChanged, "", "its process executes another program"
+		p.Code, p.Errno, p.Detail = wire.CodeChanged, "", "its process executes another program, or it installs filters"
 	case out.step == stepSeize && out.errno == unix.EPERM:
 		seizeRefused(fs, now, p)
 	case out.step == stepGetFilter:
@@ -86,6 +86,8 @@ func readRefused(now proc.Thread, errno unix.Errno, p *wire.Problem) {
 	case unix.EACCES:
 		p.Code, p.Detail = wire.CodePermission, "the kernel does not let filters be read"
 		p.Remedy = "the probe needs CAP_SYS_ADMIN in the first user namespace, and no seccomp filter of its own"
+	case unix.ENOENT:
+		p.Code, p.Errno, p.Detail = wire.CodeChanged, "", "it has fewer filters than before: it is another program's thread now"
 	case unix.EINVAL:
 		if now.Seccomp != filterMode {
 			p.Code, p.Errno, p.Detail = wire.CodeChanged, "", "it has no filters any more: it is another program's thread now"

@@ -23,10 +23,21 @@ const tickSignal = unix.Signal(43)
 // tick is how often a wait looks at its deadline.
 const tick = 10 * time.Millisecond
 
-// interruptible prepares this process for tickSignal: the handler that Go has
-// for it, which ignores it, is kept, and only told not to restart system calls.
-var interruptible = sync.OnceValue(func() error {
-	const saRestart = 0x10000000
+// prepareSignals changes how two signals reach this process. Go's handlers for
+// them, which ignore both, are kept. tickSignal no longer restarts the system
+// call that it interrupts. And SIGCHLD is no longer sent when a traced thread
+// stops, which is waited for anyway: handling it takes as long as a tenth of a
+// stop.
+var prepareSignals = sync.OnceValue(func() error {
+	const saNoCldStop, saRestart = 0x1, 0x10000000
+	if err := changeAction(tickSignal, 0, saRestart); err != nil {
+		return err
+	}
+	return changeAction(unix.SIGCHLD, saNoCldStop, 0)
+})
+
+// changeAction sets and clears flags of a signal's action.
+func changeAction(sig unix.Signal, set, clear uintptr) error {
 	// struct sigaction as rt_sigaction(2) has it on all architectures but MIPS,
 	// with room for the largest: handler, flags, then what is left as it is.
 	var action struct {
@@ -34,19 +45,19 @@ var interruptible = sync.OnceValue(func() error {
 		rest           [40]byte
 	}
 	const sigsetSize = 8
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(tickSignal), 0, uintptr(unsafe.Pointer(&action)), sigsetSize, 0, 0); errno != 0 {
-		return fmt.Errorf("rt_sigaction: %w", errno)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), sigsetSize, 0, 0); errno != 0 {
+		return fmt.Errorf("rt_sigaction %d: %w", sig, errno)
 	}
 	const sigDfl, sigIgn = 0, 1
 	if action.handler == sigDfl || action.handler == sigIgn {
-		return fmt.Errorf("signal %d has no handler of the Go runtime's", tickSignal)
+		return fmt.Errorf("signal %d has no handler of the Go runtime's", sig)
 	}
-	action.flags &^= saRestart
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(tickSignal), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0); errno != 0 {
-		return fmt.Errorf("rt_sigaction: %w", errno)
+	action.flags = action.flags&^clear | set
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0); errno != 0 {
+		return fmt.Errorf("rt_sigaction %d: %w", sig, errno)
 	}
 	return nil
-})
+}
 
 // ticker is a timer that sends tickSignal to a thread.
 type ticker struct {

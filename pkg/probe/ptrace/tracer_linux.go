@@ -21,7 +21,7 @@ type Tracer struct {
 
 // New returns a tracer that waits for the time given for a thread to stop.
 func New(fs proc.FS, timeout time.Duration) (*Tracer, error) {
-	if err := interruptible(); err != nil {
+	if err := prepareSignals(); err != nil {
 		return nil, err
 	}
 	return &Tracer{fs: fs, timeout: timeout}, nil
@@ -36,9 +36,9 @@ func (t *Tracer) Close() {
 	}
 }
 
-// Read stops a thread, copies its filters and lets it go. The thread is as it
-// was before it was looked up in the FS, or Read says that it changed. When it
-// returns, nothing of the thread is held any more.
+// Read stops a thread, copies its filters and lets it go. What it returns are all
+// filters of the thread that was looked up in the FS, or it says that the thread
+// changed since. When it returns, nothing of the thread is held any more.
 //
 // Its errors are *wire.Problem, whose Target is for the caller to fill in; or
 // the context's.
@@ -83,12 +83,22 @@ func (t *Tracer) conclude(ctx context.Context, thread proc.Thread, out outcome) 
 		t.worker = nil
 	}
 	switch {
-	case out.step == stepDone:
-		return t.buf.reading(out), nil
 	case out.canceled:
 		return nil, ctx.Err()
+	case out.step != stepDone:
+		return nil, diagnose(t.fs, thread, out)
 	}
-	return nil, diagnose(t.fs, thread, out)
+	reading := t.buf.reading(out)
+	if thread.Filters == proc.Unknown {
+		return reading, nil
+	}
+	// As many were read as the thread had when it was looked up. Filters are
+	// never removed: if that is how many it has now, it is how many it had then.
+	now, err := t.fs.Thread(thread.PID, thread.TID)
+	if err != nil || now.Start != thread.Start || now.Filters != thread.Filters {
+		return nil, diagnose(t.fs, thread, outcome{step: stepGetFilter, errno: unix.ESRCH})
+	}
+	return reading, nil
 }
 
 // awaitExit waits until one of this process' threads is gone, which is when the

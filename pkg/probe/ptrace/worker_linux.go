@@ -101,10 +101,16 @@ func startWorker(fs proc.FS, buf *buffer) (*worker, error) {
 	return w, <-ready
 }
 
-// read is the surgery. It keeps to raw system calls: Go's others tell the
-// scheduler, which may then give the processor away while the thread is stopped.
+// read is the surgery. While the thread is stopped it keeps to raw system calls:
+// Go's others tell the scheduler, which may then give the processor away.
 func (w *worker) read(c call) (out outcome) {
 	tid := c.thread.TID
+	identity, err := unix.Open(w.fs.StatFile(c.thread.PID, tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		out.errno = unix.ESRCH
+		return out
+	}
+	defer unix.Close(identity)
 
 	// This one may wait: see Tracer.Read.
 	if _, _, out.errno = unix.Syscall6(unix.SYS_PTRACE, ptraceSeize, uintptr(tid), 0, 0, 0, 0); out.errno != 0 {
@@ -116,14 +122,14 @@ func (w *worker) read(c call) (out outcome) {
 	if w.abandoned.Load() {
 		return out
 	}
-	if start, err := w.fs.Started(c.thread.PID, tid); err != nil || start != c.thread.Start {
-		out.errno = unix.ESRCH
+	if out.errno = w.verify(identity, c.thread.Start); out.errno != 0 {
 		return out
 	}
-
 	if out.errno = w.ticker.start(tick); out.errno != 0 {
 		return out
 	}
+	settle()
+
 	out.step = stepInterrupt
 	begin := time.Now()
 	if _, _, out.errno = unix.RawSyscall6(unix.SYS_PTRACE, ptraceInterrupt, uintptr(tid), 0, 0, 0, 0); out.errno == 0 {
@@ -132,6 +138,29 @@ func (w *worker) read(c call) (out outcome) {
 	out.stopped = time.Since(begin)
 	w.ticker.start(0)
 	return out
+}
+
+// verify checks that the thread that is traced is the one that was meant, and
+// not a later one with its TID. An open file of a thread's /proc directory is
+// that thread's for good.
+func (w *worker) verify(identity int, start uint64) syscall.Errno {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(identity), uintptr(unsafe.Pointer(&w.buf.code)), uintptr(len(w.buf.code)))
+	if errno != 0 {
+		return errno
+	}
+	if now, err := proc.ParseStart(w.buf.code[:n]); err != nil || now != start {
+		return unix.ESRCH
+	}
+	return 0
+}
+
+// settle lets those of Go's threads that the call woke come to rest, which would
+// otherwise compete for a processor with the thread that is to stop: without it
+// that thread is held for half as long again.
+func settle() {
+	// With the kernel's timer slack it is 100 µs.
+	pause := unix.NsecToTimespec(int64(50 * time.Microsecond))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 }
 
 // copyStopped waits for the thread to stop, copies and detaches.
@@ -143,7 +172,7 @@ func (w *worker) copyStopped(c call, out *outcome) {
 		return
 	}
 	out.step = stepGetFilter
-	errno := w.buf.copyFrom(tid, out)
+	errno := w.buf.copyFrom(tid, c.thread.Filters, out)
 
 	if _, _, e := unix.RawSyscall6(unix.SYS_PTRACE, ptraceDetach, uintptr(tid), 0, uintptr(signal), 0, 0); e != 0 {
 		// Killed while it was stopped.
@@ -239,16 +268,22 @@ func newBuffer() *buffer {
 	return b
 }
 
-// copyFrom copies all filters of a stopped thread.
-func (b *buffer) copyFrom(tid int, out *outcome) syscall.Errno {
+// copyFrom copies the filters of a stopped thread: as many as want says, or all
+// if that is proc.Unknown. To ask for one more than there are takes as long as
+// to copy one.
+func (b *buffer) copyFrom(tid, want int, out *outcome) syscall.Errno {
 	out.log = true
 	offset := 0
 	for i := 0; ; i++ {
+		if i == want {
+			out.filters = i
+			return 0
+		}
 		if offset > len(b.code)-maxProgram*instructionSize || i == maxFilters {
 			return unix.E2BIG // not as long as the kernel's limits are what they are
 		}
 		n, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, ptraceGetFilter, uintptr(tid), uintptr(i), uintptr(unsafe.Pointer(&b.code[offset])), 0, 0)
-		if errno == unix.ENOENT && i > 0 {
+		if errno == unix.ENOENT && i > 0 && want == proc.Unknown {
 			out.filters = i
 			return 0
 		}

@@ -253,6 +253,8 @@ const (
 	CodeUnreadable     = "unreadable"       // something of /proc could not be read
 	CodeTooManyThreads = "too-many-threads" // the limit per target was reached
 	CodeTooManyStops   = "too-many-stops"   // the limit of failed stops per target was reached
+	CodeTooManyStacks  = "too-many-stacks"  // the limit of distinct stacks per target was reached
+	CodeInterrupted    = "interrupted"      // the probe was told to end
 	CodeTimeout        = "timeout"          // the time for the whole run was up
 	CodeOutputFull     = "output-full"      // the stream's limit was reached
 	CodeInternal       = "internal"         // a bug

@@ -16,9 +16,9 @@ LDFLAGS := -s -w -X github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin.Versio
 # Go modules of this repository, the product's own first.
 MODULES := $(patsubst %/go.mod,%,$(shell git ls-files --cached --others --exclude-standard -- go.mod '*/go.mod'))
 
-# Debian packages that the tests' C programs need: a compiler, and libseccomp
-# as an independent compiler of filters.
-DEB_PACKAGES := gcc libc6-dev libseccomp-dev
+# Debian packages that the tests need: a C compiler, libseccomp as an independent
+# compiler of filters, and real runtimes.
+DEB_PACKAGES := gcc libc6-dev libseccomp-dev runc crun
 
 .PHONY: help
 help: ## say what there is to make

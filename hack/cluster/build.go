@@ -100,7 +100,10 @@ func build(ctx context.Context, l Layout) error {
 					parts = append(parts, fmt.Sprintf("%s %d", m.dir, n))
 				}
 			}
-			step("compiling, packages so far: %s", strings.Join(parts, ", "))
+			if parts == nil {
+				parts = []string{"none, all are in the build cache"}
+			}
+			step("building; packages compiled so far: %s", strings.Join(parts, ", "))
 		case <-done:
 			// The cause first: the others only say that they were cancelled.
 			for _, err := range errs {

@@ -14,24 +14,30 @@ import (
 // idle machine each takes a few seconds.
 const startTimeout = 90 * time.Second
 
-// startAll starts components, records them, and waits until all are ready.
+// startAll starts components, records them, and waits until all are ready. The
+// first that fails ends the waiting for the others.
 func startAll(ctx context.Context, l Layout, rec *Record, cs ...Component) error {
-	errs := make([]error, len(cs))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	for i, c := range cs {
+	for _, c := range cs {
 		r, err := c.spawn(l)
+		if err == nil {
+			rec.Processes[c.Name] = r.Process
+			err = rec.write()
+		}
 		if err != nil {
-			return err
+			cancel(err)
+			break
 		}
-		rec.Processes[c.Name] = r.Process
-		if err := rec.write(); err != nil {
-			return err
-		}
-		wg.Go(func() { errs[i] = c.wait(ctx, l, r) })
+		wg.Go(func() {
+			if err := c.wait(ctx, l, r); err != nil {
+				cancel(err)
+			}
+		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return context.Cause(ctx)
 }
 
 // wait returns once the component is ready, has ended, or takes too long.

@@ -60,8 +60,11 @@ func up(ctx context.Context, l Layout, replace bool) error {
 
 	rec = newRecord(l.Root)
 	if err := bringUp(ctx, l, rec); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; what had been started is stopped again")
+		}
 		if cleanErr := clean(rec); cleanErr != nil {
-			err = fmt.Errorf("%w\nand stopping again: %w", err, cleanErr)
+			err = fmt.Errorf("%w\nand then, stopping: %w", err, cleanErr)
 		}
 		return err
 	}

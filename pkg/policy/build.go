@@ -28,8 +28,8 @@ var defaultLimits = limits{
 	gate:      1 << 16,
 	gates:     1 << 22,
 	failures:  16,
-	work:      1 << 19,
-	states:    1 << 16,
+	work:      1 << 17,
+	states:    1 << 15,
 	vectors:   1 << 16,
 	numbers:   16,
 }
@@ -130,22 +130,30 @@ func normalize(raw uint64) uint64 {
 }
 
 // attempt runs f, which may add as many nodes as a gate may, and tells whether
-// that was enough. If not, nodes made by f are gone. Half of all nodes is kept
-// for joining outcomes.
+// that was enough. If not, nodes made by f are gone. When the hard ones have
+// used up what is for them, easy ones still go on: a filter that compares nr
+// with constants must not suffer from another one's arithmetic. A quarter of
+// all nodes is kept for joining outcomes.
 func (b *builder) attempt(f func()) bool {
-	if b.gated < b.limits.gates && b.m.Size() < b.limits.nodes/2 {
-		before := b.m.Steps()
-		err := b.m.Try(b.limits.gate, f)
-		b.gated += b.m.Steps() - before
-		if err == nil {
-			return true
-		}
+	l := &b.limits
+	gate := 0
+	switch size := b.m.Size(); {
+	case b.gated < l.gates && size < l.nodes/2:
+		gate = l.gate
+	case b.gated < 2*l.gates && size < l.nodes/4*3:
+		gate = min(l.gate, easyGate)
 	}
-	if b.strict {
+	before := b.m.Steps()
+	err := b.m.Try(gate, f)
+	b.gated += b.m.Steps() - before
+	if err != nil && b.strict {
 		panic(errStrict{})
 	}
-	return false
+	return err == nil
 }
+
+// easyGate is enough for a comparison of a word with a constant.
+const easyGate = 1 << 8
 
 // attemptTree is attempt for a whole diagram of outcomes, which may take a good
 // part of what is left; if even that is too little, the outcome is undecided.

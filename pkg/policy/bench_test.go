@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// benchStacks are a fixture and, if POLICY_FILTERS names a directory, the raw
+// little-endian filters *.bpf in it.
+func benchStacks(b *testing.B) (names []string, stacks []bpf.Stack) {
+	names, stacks = []string{"container"}, []bpf.Stack{{containerFilter()}}
+	dir := os.Getenv("POLICY_FILTERS")
+	if dir == "" {
+		return names, stacks
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.bpf"))
+	if err != nil || len(files) == 0 {
+		b.Fatalf("no filters in %s: %v", dir, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f, err := bpf.Decode(raw, le)
+		if err != nil {
+			b.Fatal(err)
+		}
+		names = append(names, strings.TrimSuffix(filepath.Base(file), ".bpf"))
+		stacks = append(stacks, bpf.Stack{f})
+	}
+	return names, stacks
+}
+
+func BenchmarkOf(b *testing.B) {
+	names, stacks := benchStacks(b)
+	for i, s := range stacks {
+		b.Run(names[i], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				mustOf(b, s)
+			}
+		})
+	}
+}
+
+// BenchmarkCompare builds both policies of every pair and compares them.
+
+func BenchmarkCompare(b *testing.B) {
+	names, stacks := benchStacks(b)
+	for i, s := range stacks {
+		b.Run(names[i], func(b *testing.B) {
+			for b.Loop() {
+				for _, r := range stacks {
+					if _, err := Compare(mustOf(b, s), mustOf(b, r), Options{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N*len(stacks)), "ms/pair")
+		})
+	}
+}
+
+// BenchmarkRunEveryNumber is what the exact analysis is held against: running
+// the filters once for every number of the machine's ABIs.
+func BenchmarkRunEveryNumber(b *testing.B) {
+	names, stacks := benchStacks(b)
+	var all []bpf.Data
+	for _, abi := range syscalls.OfMachine("amd64") {
+		for _, call := range abi.Table() {
+			all = append(all, bpf.Data{NR: call.Number, Arch: abi.AuditArch()})
+		}
+	}
+	for i, s := range stacks {
+		b.Run(names[i], func(b *testing.B) {
+			for b.Loop() {
+				for _, d := range slices.Clone(all) {
+					s.Run(&d, le)
+				}
+			}
+		})
+	}
+}

@@ -26,10 +26,13 @@ type probe struct {
 	node    string
 	targets []target.Container
 	pods    corev1client.PodInterface
-	pod     *corev1.Pod // as asked for, and once created as answered
+	pod     *corev1.Pod // as asked for
 	asked   bool        // its creation was: it may be there
+	uid     types.UID   // once it was answered
+	version string      // the resource version that was answered
 	started time.Time
-	told    string // the last line of progress
+	until   time.Time // when kubelet ends it at the latest
+	told    string    // the last line of progress
 }
 
 func (r *runner) newProbe(node string, targets []target.Container) *probe {
@@ -69,7 +72,8 @@ func (p *probe) do(ctx context.Context) (*report.Report, error) {
 func (p *probe) create(ctx context.Context) error {
 	p.started = time.Now()
 	p.asked = true
-	p.register(p.pod.Name, p.started.Add(time.Duration(*p.pod.Spec.ActiveDeadlineSeconds)*time.Second))
+	p.until = p.started.Add(time.Duration(*p.pod.Spec.ActiveDeadlineSeconds) * time.Second)
+	p.register(p.pod.Name, p.until)
 
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(createTimeout, p.opts.timeout()))
 	defer cancel()
@@ -84,7 +88,7 @@ func (p *probe) create(ctx context.Context) error {
 		}
 		return p.refusal(err)
 	}
-	p.pod = created
+	p.uid, p.version = created.UID, created.ResourceVersion
 	if ctx.Err() != nil {
 		return p.gaveUp(ctx, "")
 	}
@@ -113,7 +117,7 @@ func (p *probe) remove() error {
 	// A pod that nobody has seen yet may be created by a request that is still
 	// on its way: look more than once.
 	looks := 1
-	if p.pod.UID == "" {
+	if p.uid == "" {
 		looks = 5
 	}
 	for {
@@ -130,18 +134,13 @@ func (p *probe) remove() error {
 			return &failure.Error{
 				Kind: ErrNotDeleted, Op: "delete " + p.String(), Err: err,
 				Said:   failure.Clip(err.Error()),
-				Remedy: p.deletion(p.pod.Name, p.deadline()),
+				Remedy: p.deletion(p.pod.Name, p.until),
 			}
 		}
 		if !apierrors.IsNotFound(err) {
 			p.tell("deleting " + p.String() + ": " + failure.Clip(err.Error()) + "; trying again")
 		}
 	}
-}
-
-// deadline is when kubelet ends the pod at the latest.
-func (p *probe) deadline() time.Time {
-	return p.started.Add(time.Duration(*p.pod.Spec.ActiveDeadlineSeconds) * time.Second)
 }
 
 // delete deletes the pod once. A pod that is not this run's is left alone.
@@ -151,7 +150,7 @@ func (p *probe) deadline() time.Time {
 // (SIGTERM first), as it does with any pod that vanished from the API. Nothing
 // that the probe does needs the object to outlive the container.
 func (p *probe) delete(ctx context.Context) error {
-	uid := p.pod.UID
+	uid := p.uid
 	if uid == "" {
 		pod, err := p.pods.Get(ctx, p.pod.Name, metav1.GetOptions{})
 		if err != nil {
@@ -164,9 +163,9 @@ func (p *probe) delete(ctx context.Context) error {
 	}
 	err := p.pods.Delete(ctx, p.pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: ptr.To(int64(0)),
-		Preconditions:      &metav1.Preconditions{UID: ptr.To(types.UID(uid))},
+		Preconditions:      &metav1.Preconditions{UID: &uid},
 	})
-	if uid != "" && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // it is gone; of a conflict, another is there by its name
 	}
 	return err

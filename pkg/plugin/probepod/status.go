@@ -38,7 +38,7 @@ func (p *probe) watch(ctx context.Context) <-chan event {
 		}
 	}
 	go func() {
-		version := p.pod.ResourceVersion
+		version := p.version
 		for ctx.Err() == nil {
 			version = p.watchOnce(ctx, version, send)
 			if version == "" {
@@ -55,7 +55,7 @@ func (p *probe) watchOnce(ctx context.Context, version string, send func(event) 
 	if version == "" {
 		pod, err := p.pods.Get(ctx, p.pod.Name, metav1.GetOptions{})
 		switch {
-		case apierrors.IsNotFound(err), err == nil && pod.UID != p.pod.UID:
+		case apierrors.IsNotFound(err), err == nil && pod.UID != p.uid:
 			send(event{err: p.gone()})
 			return ""
 		case failure.IsRBAC(err):
@@ -269,7 +269,7 @@ func (p *probe) nodeTrouble() string {
 		}
 	}
 	events, err := p.client.Events(p.pod.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.Set{"involvedObject.uid": string(p.pod.UID), "type": corev1.EventTypeWarning}.String(),
+		FieldSelector: fields.Set{"involvedObject.uid": string(p.uid), "type": corev1.EventTypeWarning}.String(),
 	})
 	if err != nil || len(events.Items) == 0 {
 		return ""

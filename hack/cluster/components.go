@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,21 +23,28 @@ type Component struct {
 	Ready func(context.Context) error
 }
 
-// components returns all of them in the order they are started.
-func components(l Layout) ([]Component, error) {
+// stages returns all components in the order they are started: each stage
+// needs the ones before it.
+func stages(l Layout) ([3][]Component, error) {
+	var st [3][]Component
 	api, err := newAPI(l)
 	if err != nil {
-		return nil, err
+		return st, err
 	}
-	var cs []Component
+	st[0] = []Component{etcd(l)}
+	st[1] = []Component{kubeAPIServer(l, api)}
+	st[2] = []Component{controllerManager(l, api), scheduler(l)}
 	for _, n := range l.Nodes {
-		cs = append(cs, containerd(n))
+		st[0] = append(st[0], containerd(n))
+		st[2] = append(st[2], kubelet(l, n, api))
 	}
-	cs = append(cs, etcd(l), kubeAPIServer(l, api), controllerManager(l, api), scheduler(l))
-	for _, n := range l.Nodes {
-		cs = append(cs, kubelet(l, n, api))
-	}
-	return cs, nil
+	return st, nil
+}
+
+// components returns all of them.
+func components(l Layout) ([]Component, error) {
+	st, err := stages(l)
+	return slices.Concat(st[:]...), err
 }
 
 func containerd(n Node) Component {

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 )
 
 // down stops whatever cluster is on this machine, this clone's or another's,
 // and checks that nothing is left of it.
-func down(context.Context) error {
+func down() error {
 	rec, err := readRecord()
 	if err != nil {
 		return err

@@ -101,9 +101,9 @@ func run(ctx context.Context, args []string) error {
 	case "up":
 		return up(ctx, l, len(args) == 1)
 	case "down":
-		return down(ctx)
+		return down()
 	case "stop":
-		return stopComponent(ctx, l, args[0])
+		return stopComponent(l, args[0])
 	default:
 		return startComponent(ctx, l, args[0])
 	}

@@ -63,12 +63,12 @@ func (c Component) wait(ctx context.Context, l Layout, r *running) error {
 
 // stopComponent stops one component of this clone's cluster, for tests of what
 // happens without it.
-func stopComponent(ctx context.Context, l Layout, name string) error {
+func stopComponent(l Layout, name string) error {
 	rec, c, err := ownComponent(l, name)
 	if err != nil {
 		return err
 	}
-	if err := rec.Processes[c.Name].end(syscall.SIGTERM, 10*time.Second); err != nil {
+	if err := rec.Processes[c.Name].end(syscall.SIGTERM, 5*time.Second); err != nil {
 		return fmt.Errorf("stop %s: %w", c.Name, err)
 	}
 	step("%s is gone", c.Name)

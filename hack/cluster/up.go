@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -90,23 +89,11 @@ func bringUp(ctx context.Context, l Layout, rec *Record) error {
 	if err := enterCgroup(); err != nil {
 		return err
 	}
-	cs, err := components(l)
+	st, err := stages(l)
 	if err != nil {
 		return err
 	}
-	// Each stage needs the ones before it.
-	stages := map[int][]Component{}
-	for _, c := range cs {
-		stage := 2
-		switch {
-		case strings.HasPrefix(c.Name, "containerd-") || c.Name == "etcd":
-			stage = 0
-		case c.Name == "kube-apiserver":
-			stage = 1
-		}
-		stages[stage] = append(stages[stage], c)
-	}
-	if err := startAll(ctx, l, rec, stages[0]...); err != nil {
+	if err := startAll(ctx, l, rec, st[0]...); err != nil {
 		return err
 	}
 	pause, err := writePauseImage(l)
@@ -118,10 +105,10 @@ func bringUp(ctx context.Context, l Layout, rec *Record) error {
 			return err
 		}
 	}
-	if err := startAll(ctx, l, rec, stages[1]...); err != nil {
+	if err := startAll(ctx, l, rec, st[1]...); err != nil {
 		return err
 	}
-	if err := startAll(ctx, l, rec, stages[2]...); err != nil {
+	if err := startAll(ctx, l, rec, st[2]...); err != nil {
 		return err
 	}
 	api, err := newAPI(l)

@@ -39,7 +39,7 @@ func clean(r *Record) error {
 		removeNetwork(),
 		removeCgroups(),
 		restoreSysctls(sysctls),
-		removeStrayFiles(owner),
+		removeStrayFiles(),
 	)
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -264,7 +264,7 @@ func removeCgroups() error {
 
 // removeStrayFiles removes what the parts write outside of the cluster's
 // folders, at paths that they do not let one choose.
-func removeStrayFiles(owner string) error {
+func removeStrayFiles() error {
 	stray, err := cniCache()
 	if err != nil {
 		return err
@@ -275,13 +275,14 @@ func removeStrayFiles(owner string) error {
 		stray = append(stray, deviceSocket, filepath.Join(filepath.Dir(deviceSocket), "kubelet_internal_checkpoint"))
 	}
 
-	// The kubelet's links to pods' logs, by where they point.
+	// The kubelet's links to pods' logs, by where they point: into any clone's
+	// state, as the record that says whose may be lost.
 	links, err := filepath.Glob("/var/log/containers/*.log")
 	if err != nil {
 		return err
 	}
 	for _, link := range links {
-		if target, err := os.Readlink(link); err == nil && owner != "" && below(target, filepath.Join(owner, ".cluster")) {
+		if target, err := os.Readlink(link); err == nil && strings.Contains(target, "/.cluster/node-") {
 			stray = append(stray, link)
 		}
 	}

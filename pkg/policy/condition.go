@@ -77,13 +77,17 @@ type conditions struct {
 func newConditions(m *bdd.Manager, form Form, kernel bool) *conditions {
 	c := &conditions{m: m, form: form, kernel: kernel, sequential: m, exprs: map[bdd.Ref]expr{}}
 	if form != Sequential {
-		c.sequential = bdd.New(conditionNodes)
+		c.sequential = bdd.New(compareNodes)
 	}
 	return c
 }
 
-// conditionNodes is what putting one condition in words may take.
-const conditionNodes = 1 << 18
+// What putting one condition in words may take, and before that bringing it
+// into the sequential form: what is large there has no words.
+const (
+	conditionNodes = 1 << 18
+	reorderNodes   = 1 << 13
+)
 
 // of returns the condition that a Boolean diagram of c.m, on which arch and nr
 // have no influence, is of a scope.
@@ -102,12 +106,16 @@ func (c *conditions) of(s Scope, f bdd.Ref) (*Condition, error) {
 // express puts f in words and takes the words for a diagram again. It returns
 // nil if there are too many, and an error if they mean something else.
 func (c *conditions) express(f bdd.Ref) (e expr, err error) {
-	budget := c.sequential.Try(conditionNodes, func() {
-		if c.form != Sequential {
-			f = c.form.in(c.sequential, Sequential, c.m.Export(f))
+	m := c.sequential
+	if c.form != Sequential {
+		d := c.m.Export(f)
+		if m.Try(reorderNodes, func() { f = c.form.in(m, Sequential, d) }) != nil {
+			return nil, nil
 		}
-		e = express(c.sequential, f)
-		if e != nil && e.diagram(c.sequential) != f {
+	}
+	budget := m.Try(conditionNodes, func() {
+		e = express(m, f)
+		if e != nil && e.diagram(m) != f {
 			err = fmt.Errorf("internal error: condition %q is not what was to be described", e.format(newNaming(Scope{}, false)))
 		}
 	})

@@ -1,0 +1,194 @@
+//go:build linux && amd64
+
+package policy
+
+// These tests compile rules with libseccomp, whose header and library, and a C
+// compiler, must be installed (Debian: libseccomp-dev, gcc).
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// libseccomp compiles rules as the C library does.
+type libseccomp struct{ program string }
+
+func newLibseccomp(t *testing.T) libseccomp {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "compile")
+	if out, err := exec.Command("cc", "-o", program, "testdata/compile.c", "-lseccomp").CombinedOutput(); err != nil {
+		t.Fatalf("compile testdata/compile.c, which needs libseccomp-dev: %v\n%s", err, out)
+	}
+	return libseccomp{program}
+}
+
+func (l libseccomp) compile(t *testing.T, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
+	t.Helper()
+	cmd := exec.Command(l.program, append([]string{strconv.Itoa(int(otherwise)), strconv.Itoa(optimize)}, arches...)...)
+	cmd.Stdin = strings.NewReader(rules)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	raw, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("libseccomp: %v: %s", err, stderr.Bytes())
+	}
+	f, err := bpf.Decode(raw, le)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mustOf(t, bpf.Stack{f})
+}
+
+const (
+	cmpEQ       = 4
+	cmpMaskedEQ = 7
+)
+
+// line is r for testdata/compile.c.
+func (r rule) line() string {
+	s := fmt.Sprintf("%d %d", r.ret, r.nr)
+	for _, t := range r.tests {
+		if t.mask == all64 {
+			s += fmt.Sprintf(" %d %d %d 0", t.arg, cmpEQ, t.value)
+		} else {
+			s += fmt.Sprintf(" %d %d %d %d", t.arg, cmpMaskedEQ, t.mask, t.value)
+		}
+	}
+	return s + "\n"
+}
+
+// libseccompRules are containerRules for amd64 in terms that are libseccomp's:
+// it does not take a rule that does what is done otherwise.
+func libseccompRules() []rule {
+	var rules []rule
+	for _, r := range containerRules() {
+		if r.arch == archAMD64 && r.ret == allow {
+			rules = append(rules, r)
+		}
+	}
+	return append(rules,
+		rule{archAMD64, 41, []test{{0, all64, 1}}, allow},
+		rule{archAMD64, 41, []test{{0, all64, 16}, {2, all64, 0}}, allow})
+}
+
+// TestLibseccompAgrees takes the same rules through libseccomp's two layouts
+// and through the tests' own compiler: three programs, one policy.
+func TestLibseccompAgrees(t *testing.T) {
+	l := newLibseccomp(t)
+	rules := libseccompRules()
+	var text strings.Builder
+	for _, r := range rules {
+		text.WriteString(r.line())
+	}
+	chain := l.compile(t, text.String(), eperm, 1)
+	tree := l.compile(t, text.String(), eperm, 2)
+	if bytes.Equal(chain.stack[0].Encode(le), tree.stack[0].Encode(le)) {
+		t.Error("libseccomp laid out chain and tree alike")
+	}
+	x, err := chain.Fingerprint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if y, err := tree.Fingerprint(); err != nil || x != y {
+		t.Errorf("chain is %s, tree %s, %v", x, y, err)
+	}
+	// libseccomp kills for other architectures and for x32, save -1.
+	calls := newCalls(1, chain.stack)
+	for range 50000 {
+		d := calls.next()
+		want := outcomeOf(rules, eperm, d)
+		if d.Arch != archAMD64 || d.NR >= 1<<30 && d.NR != 1<<32-1 {
+			want = 0
+		}
+		if got := chain.Outcome(d); got != outcome(uint64(want)) {
+			t.Fatalf("%+v: policy says %v, rules say %v", *d, got, want)
+		}
+	}
+}
+
+// TestLibseccompRandomRules compares random rules of equality and masked
+// equality, of one action, for which libseccomp is known to do what they say.
+func TestLibseccompRandomRules(t *testing.T) {
+	l := newLibseccomp(t)
+	r := rand.New(rand.NewSource(1))
+	for n := range 150 {
+		var rules []rule
+		var text strings.Builder
+		for range 1 + r.Intn(8) {
+			x := rule{arch: archAMD64, nr: uint32(r.Intn(3)), ret: allow}
+			for _, arg := range r.Perm(6)[:r.Intn(3)] {
+				mask := all64
+				if r.Intn(2) == 0 {
+					mask = uint64(r.Uint32())
+				}
+				x.tests = append(x.tests, test{arg, mask, uint64(r.Intn(4)) << (r.Intn(2) * 8) & mask})
+			}
+			rules = append(rules, x)
+			text.WriteString(x.line())
+		}
+		got := l.compile(t, text.String(), eperm, 1+n%2)
+		want := mustOf(t, bpf.Stack{compile(rules, []uint32{archAMD64}, eperm), x32Killed()})
+		c, err := Compare(want, got, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Relation != Identical {
+			t.Fatalf("rules\n%sare %v as libseccomp compiles them: %s", text.String(), c.Relation, c.Differences[0].text())
+		}
+	}
+}
+
+// x32Killed is what libseccomp adds for amd64 alone.
+func x32Killed() bpf.Filter {
+	return bpf.Filter{
+		stmt(bpf.LdAbsW, offArch), jump(bpf.JeqK, archAMD64, 0, 4),
+		stmt(bpf.LdAbsW, offNR), jump(bpf.JgeK, 1<<30, 0, 1), jump(bpf.JeqK, 1<<32-1, 0, 1),
+		stmt(bpf.RetK, allow), stmt(bpf.RetK, 0),
+	}
+}
+
+// TestLibseccompOneFamilyMore is what a change of a runtime's profile looks
+// like: one comparison more, in every ABI.
+func TestLibseccompOneFamilyMore(t *testing.T) {
+	l := newLibseccomp(t)
+	text := ""
+	for i := range 46 {
+		if i != 38 && i != 40 {
+			text += rule{archAMD64, 41, []test{{0, all64, uint64(i)}}, allow}.line()
+		}
+	}
+	arches := []string{"x32", "x86"}
+	a := l.compile(t, text, eperm, 1, arches...)
+	b := l.compile(t, text+rule{archAMD64, 41, []test{{0, all64, 46}}, allow}.line(), eperm, 1, arches...)
+	c, err := Compare(a, b, Options{ABIs: syscalls.OfMachine("amd64")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Relation != Looser {
+		t.Errorf("relation is %v, want Looser", c.Relation)
+	}
+	var got []string
+	for _, d := range c.Differences {
+		got = append(got, d.text())
+	}
+	want := []string{
+		"amd64 socket: family == 0x2e: ERRNO(EPERM) to ALLOW, looser",
+		"x32 socket: (u32)family == 0x2e: ERRNO(EPERM) to ALLOW, looser",
+		"386 socket: family == 0x2e: ERRNO(EPERM) to ALLOW, looser",
+	}
+	for _, w := range want {
+		if !strings.Contains(strings.Join(got, "\n"), w) {
+			t.Errorf("differences are\n%s\nwithout %s", strings.Join(got, "\n"), w)
+		}
+	}
+	checkDifferences(t, a, b, c)
+}

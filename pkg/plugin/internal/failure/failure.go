@@ -94,7 +94,11 @@ func (r Request) Of(op string, err error) error {
 			Remedy: "log in again; `kubectl auth whoami` tells who you are to it",
 		}
 	}
-	return &Error{Op: op, Said: Clip(err.Error()), Err: err}
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return &Error{Op: op, Said: Clip(err.Error()), Err: err}
+	}
+	return &Error{Op: op, Said: Clip(err.Error()), Err: err,
+		Remedy: "the API server did not answer: see `kubectl cluster-info`"}
 }
 
 // IsRBAC reports whether an answer is a refusal by the cluster's authorization,

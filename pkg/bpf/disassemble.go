@@ -32,7 +32,7 @@ func (f Filter) Disassemble(w io.Writer, abis []syscalls.ABI) error {
 		return ErrNoABI
 	}
 	out := bufio.NewWriter(w)
-	for pc, s := range f.analyze(setOf(abis...), abis[0].ByteOrder()) {
+	for pc, s := range f.analyze(machineSet(abis), abis[0].ByteOrder()) {
 		in := f[pc]
 		line := fmt.Sprintf("%4d: %04x %02x %02x %08x  %-26s", pc, uint16(in.Op), in.Jt, in.Jf, in.K, in.text(pc))
 		if comment := s.comment(in, abis); comment != "" {
@@ -146,38 +146,38 @@ func (s flow) number(op Op, nr uint32, abis []syscalls.ABI) string {
 // names returns the name of system call nr, or its names under the several ABIs
 // that a call may be of; "" if there is none.
 func (s flow) names(nr uint32, abis []syscalls.ABI) string {
-	var names []string
-	var candidates int
-	same := true
 	var first string
+	var qualified []string
+	same := true
 	for _, abi := range abis {
-		if s.abis&setOf(abi) == 0 {
-			continue
+		_, fixed, number := domain(abi)
+		if s.abis&setOf(abi) == 0 || (nr^number)&fixed != 0 {
+			continue // not a number that this ABI's calls can have here
 		}
-		if may, _ := compareNumber(JeqK, abi, ^uint32(0), nr); !may {
-			continue // the number itself is of another ABI
-		}
-		candidates++
 		name, ok := abi.Name(nr)
 		if !ok {
+			same = false
 			continue
 		}
 		if first == "" {
 			first = name
 		}
 		same = same && name == first
-		names = append(names, abi.String()+":"+name)
+		qualified = append(qualified, abi.String()+":"+name)
 	}
-	if same && len(names) == candidates {
+	if same {
 		return first
 	}
-	return strings.Join(names, " ")
+	return strings.Join(qualified, " ")
 }
 
 // returns names a return value as far as the ABIs agree on it.
 func (s flow) returns(r Return) string {
 	var text string
 	for abi := range s.abis.all {
+		if abi == noABI {
+			abi = syscalls.AMD64
+		}
 		switch t := r.Format(abi); {
 		case text == "":
 			text = t

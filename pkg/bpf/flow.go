@@ -113,71 +113,63 @@ func (s *flow) split(in Instruction) (holds, not abiSet) {
 	if s.a.kind != masked || k.kind != known {
 		return s.abis, s.abis
 	}
-	switch s.a.word {
-	case Arch:
-		for abi := range s.abis.all {
-			if compare(in.Op, abi.AuditArch()&s.a.bits, k.bits) {
-				holds |= setOf(abi)
-			} else {
-				not |= setOf(abi)
-			}
+	for abi := range s.abis.all {
+		arch, fixed, number := domain(abi)
+		mayHold, mayNot := true, true
+		switch s.a.word {
+		case Arch:
+			mayHold, mayNot = possible(in.Op, arch, ^uint32(0), s.a.bits, k.bits)
+		case NR:
+			mayHold, mayNot = possible(in.Op, number, fixed, s.a.bits, k.bits)
 		}
-		return holds, not
-	case NR:
-		for abi := range s.abis.all {
-			mayHold, mayNot := compareNumber(in.Op, abi, s.a.bits, k.bits)
-			if mayHold {
-				holds |= setOf(abi)
-			}
-			if mayNot {
-				not |= setOf(abi)
-			}
+		if mayHold {
+			holds |= setOf(abi)
 		}
-		return holds, not
+		if mayNot {
+			not |= setOf(abi)
+		}
 	}
-	return s.abis, s.abis
+	return holds, not
 }
+
+// noABI stands in an abiSet for the numbers with bit 31 on x86-64, which are
+// system calls of neither ABI. [syscalls.Of] has them as AMD64's; apart they
+// leave X32 alone to what a filter does for bit 30.
+const noABI syscalls.ABI = 0
 
 // x32Bit is __X32_SYSCALL_BIT: what tells the two ABIs of AUDIT_ARCH_X86_64
 // apart.
 const x32Bit = 0x40000000
 
-// compareNumber tells whether the comparison of nr & mask with k can hold for a
-// number of abi, and whether it can fail to: for all of abi's numbers are known
-// to have in common, which is bit 30 on x86-64.
-func compareNumber(op Op, abi syscalls.ABI, mask, k uint32) (mayHold, mayNot bool) {
-	var fixed, value uint32 // the bits known, and what they are
+// domain tells what the calls of an ABI have in common: the architecture, and
+// the value of those bits of the number that are fixed.
+func domain(abi syscalls.ABI) (arch, fixed, number uint32) {
+	const top = 1 << 31
 	switch abi {
+	case noABI:
+		return syscalls.AMD64.AuditArch(), top, top
 	case syscalls.AMD64:
-		fixed = x32Bit
+		return abi.AuditArch(), top | x32Bit, 0
 	case syscalls.X32:
-		fixed, value = x32Bit, x32Bit
+		return abi.AuditArch(), top | x32Bit, x32Bit
 	}
-	least := value & mask
-	most := (value | ^fixed) & mask
+	return abi.AuditArch(), 0, 0
+}
+
+// possible tells whether the comparison of n & mask with k can hold, and whether
+// it can fail to, if of n only the fixed bits are known.
+func possible(op Op, n, fixed, mask, k uint32) (mayHold, mayNot bool) {
+	least := n & fixed & mask
+	most := (n | ^fixed) & mask
 	switch op &^ 0x08 {
 	case JeqK:
-		return (k^value)&fixed&mask == 0 && k&^mask == 0, least != most || least != k
+		return (k^n)&fixed&mask == 0 && k&^mask == 0, least != most || least != k
 	case JgtK:
 		return most > k, least <= k
 	case JgeK:
 		return most >= k, least < k
 	default: // JsetK
 		return most&k != 0, least&k == 0
-	}
-}
-
-// compare evaluates a comparison; its form, K or X, does not matter.
-func compare(op Op, a, b uint32) bool {
-	switch op &^ 0x08 {
-	case JeqK:
-		return a == b
-	case JgtK:
-		return a > b
-	case JgeK:
-		return a >= b
-	default: // JsetK
-		return a&b != 0
 	}
 }
 
@@ -235,8 +227,17 @@ func (v value) String() string {
 	return fmt.Sprintf("(%v & %#x)", v.word, v.bits)
 }
 
-// abiSet is a set of ABIs, a bit for each by its number.
+// abiSet is a set of ABIs, a bit for each by its number; bit 0 is noABI.
 type abiSet uint64
+
+// machineSet is the set of what calls can be on a machine with the given ABIs.
+func machineSet(abis []syscalls.ABI) abiSet {
+	s := setOf(abis...)
+	if s&setOf(syscalls.AMD64) != 0 {
+		s |= setOf(noABI)
+	}
+	return s
+}
 
 func setOf(abis ...syscalls.ABI) (s abiSet) {
 	for _, abi := range abis {

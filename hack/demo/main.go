@@ -36,6 +36,10 @@ var diffs = [][2]string{
 func main() {
 	noDiff := flag.Bool("no-diff", false, "only start the pods")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *noDiff); err != nil {
@@ -53,21 +57,19 @@ func run(ctx context.Context, noDiff bool) error {
 		return err
 	}
 	c.out = os.Stdout
+	if noDiff {
+		return c.startPods(ctx)
+	}
+
+	if c.path, err = filepath.Abs("bin"); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(c.path, "kubectl-seccomp")); err != nil {
+		return fmt.Errorf("the plugin: %w: run `make build`", err)
+	}
 	if err := c.startPods(ctx); err != nil {
 		return err
 	}
-	if noDiff {
-		return nil
-	}
-
-	plugins, err := filepath.Abs("bin")
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(plugins, "kubectl-seccomp")); err != nil {
-		return fmt.Errorf("the plugin: %w: run `make build`", err)
-	}
-	c.path = plugins
 	for _, pair := range diffs {
 		if err := c.diff(ctx, pair[0], pair[1]); err != nil {
 			return err

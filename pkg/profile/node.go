@@ -1,0 +1,166 @@
+package profile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A node is a JSON value with its place in the text. The loaders decode the text
+// by encoding/json itself, so as to be right in the details; nodes are for saying
+// where something is, and for what the loaders do not look at.
+type node struct {
+	start, end int // in the text
+	path       string
+	value      any        // string, json.Number, bool or nil of a scalar
+	members    []member   // of an object, in order
+	items      []*node    // of an array
+	kind       json.Delim // '{', '[' or 0
+}
+
+type member struct {
+	key   string
+	at    int // where the key is
+	value *node
+}
+
+// parseJSON returns the tree of a text that holds one JSON value.
+func parseJSON(text []byte) (*node, error) {
+	// The whole is checked first, by which the depth is bounded too.
+	var raw json.RawMessage
+	if err := json.Unmarshal(text, &raw); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			// Offset counts the byte at fault, if the text does not just end.
+			at := int(syntax.Offset)
+			if at > 0 && at < len(text) {
+				at--
+			}
+			line, column := position(text, at)
+			return nil, &Error{Line: line, Column: column, Err: because(ErrNotProfile, "not JSON: %s", syntax)}
+		}
+		return nil, &Error{Err: because(ErrNotProfile, "not JSON: %s", err)}
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	p := &nodeParser{text: text, d: d}
+	return p.parse("")
+}
+
+type nodeParser struct {
+	text []byte
+	d    *json.Decoder
+}
+
+// next returns the next token and where it starts.
+func (p *nodeParser) next() (json.Token, int, error) {
+	at := int(p.d.InputOffset())
+	for at < len(p.text) && strings.IndexByte(" \t\r\n,:", p.text[at]) >= 0 {
+		at++
+	}
+	t, err := p.d.Token()
+	return t, at, err
+}
+
+func (p *nodeParser) parse(path string) (*node, error) {
+	t, at, err := p.next()
+	if err != nil {
+		return nil, err
+	}
+	n := &node{start: at, path: path}
+	switch t {
+	case json.Delim('{'):
+		n.kind = '{'
+		for p.d.More() {
+			key, at, err := p.next()
+			if err != nil {
+				return nil, err
+			}
+			name, ok := key.(string)
+			if !ok {
+				return nil, fmt.Errorf("key %v is no string", key)
+			}
+			v, err := p.parse(join(path, name))
+			if err != nil {
+				return nil, err
+			}
+			n.members = append(n.members, member{name, at, v})
+		}
+		_, _, err = p.next()
+	case json.Delim('['):
+		n.kind = '['
+		for i := 0; p.d.More(); i++ {
+			v, err := p.parse(fmt.Sprintf("%s[%d]", path, i))
+			if err != nil {
+				return nil, err
+			}
+			n.items = append(n.items, v)
+		}
+		_, _, err = p.next()
+	default:
+		n.value = t
+	}
+	n.end = int(p.d.InputOffset())
+	return n, err
+}
+
+func join(path, key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) || key == "" {
+		return fmt.Sprintf("%s[%q]", path, key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// get returns the value that encoding/json would give to a field of that name:
+// upper and lower case are the same, and the last one counts. It is nil if there
+// is none, or n is no object.
+func (n *node) get(name string) *node {
+	if n == nil {
+		return nil
+	}
+	for _, m := range slices.Backward(n.members) {
+		if strings.EqualFold(m.key, name) {
+			return m.value
+		}
+	}
+	return nil
+}
+
+func (n *node) has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return n.get(name) != nil })
+}
+
+// item returns an element of an array, nil if there is none.
+func (n *node) item(i int) *node {
+	if n == nil || i < 0 || i >= len(n.items) {
+		return nil
+	}
+	return n.items[i]
+}
+
+func (n *node) text() (string, bool) {
+	if n == nil {
+		return "", false
+	}
+	s, ok := n.value.(string)
+	return s, ok
+}
+
+// empty tells whether a value says nothing: null, "", {} or [].
+func (n *node) empty() bool {
+	return n.kind == 0 && (n.value == nil || n.value == "") || n.kind != 0 && len(n.members)+len(n.items) == 0
+}
+
+// position returns the line and column of a byte of the text, from 1.
+func position(text []byte, at int) (line, column int) {
+	before := text[:min(at, len(text))]
+	return 1 + bytes.Count(before, []byte("\n")), at - bytes.LastIndexByte(before, '\n')
+}

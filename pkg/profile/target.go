@@ -1,0 +1,100 @@
+package profile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Runtime is who reads a profile.
+type Runtime uint8
+
+const (
+	// Containerd is its CRI plugin with a Localhost profile.
+	Containerd Runtime = iota
+	// DockerEngine is dockerd with --security-opt seccomp=.
+	DockerEngine
+	// CRIO is CRI-O with a Localhost profile, and Podman.
+	CRIO
+)
+
+func (r Runtime) String() string {
+	switch r {
+	case Containerd:
+		return "containerd"
+	case DockerEngine:
+		return "Docker"
+	case CRIO:
+		return "CRI-O"
+	}
+	return fmt.Sprintf("Runtime(%d)", uint8(r))
+}
+
+// An OCIRuntime is who has a filter made of it.
+type OCIRuntime uint8
+
+const (
+	Runc OCIRuntime = iota
+	Crun
+)
+
+func (r OCIRuntime) String() string {
+	switch r {
+	case Runc:
+		return "runc"
+	case Crun:
+		return "crun"
+	}
+	return fmt.Sprintf("OCIRuntime(%d)", uint8(r))
+}
+
+// A Target is where a profile is to be loaded. The zero value is containerd with
+// runc, and lacks only Arch.
+type Target struct {
+	Runtime    Runtime // without effect on an OCIConfig, which is past that stage
+	OCIRuntime OCIRuntime
+
+	// Arch is the machine's GOARCH. It must be stated.
+	Arch string
+	// Capabilities are the container's bounding set, "CAP_SYS_ADMIN" or
+	// "SYS_ADMIN". Docker and CRI-O ask for them.
+	Capabilities []string
+	// Kernel is the node's kernel. Docker asks for it if the profile does.
+	Kernel Kernel
+	// Known tells whether the node's libseccomp has a call of that name: it skips
+	// those it has not. If Known is nil, it has those of pkg/syscalls.
+	Known func(name string) bool
+}
+
+func (t Target) bounding(capability string) bool {
+	return slices.ContainsFunc(t.Capabilities, func(c string) bool {
+		c = strings.ToUpper(c)
+		return c == capability || "CAP_"+c == capability
+	})
+}
+
+// A Kernel is the release of a Linux kernel, as far as profiles go: 6.12.
+type Kernel struct{ Major, Minor uint }
+
+// ParseKernel takes the first two numbers of a release as uname -r has it.
+func ParseKernel(release string) (Kernel, error) {
+	major, rest, ok := strings.Cut(release, ".")
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(rest)
+	}
+	a, err1 := strconv.ParseUint(major, 10, 16)
+	b, err2 := strconv.ParseUint(rest[:end], 10, 16)
+	if !ok || err1 != nil || err2 != nil {
+		return Kernel{}, fmt.Errorf("kernel release %q: want two numbers as in 6.12", release)
+	}
+	return Kernel{uint(a), uint(b)}, nil
+}
+
+func (k Kernel) String() string { return fmt.Sprintf("%d.%d", k.Major, k.Minor) }
+
+// AtLeast tells whether k is l or newer.
+func (k Kernel) AtLeast(l Kernel) bool {
+	return k.Major > l.Major || k.Major == l.Major && k.Minor >= l.Minor
+}

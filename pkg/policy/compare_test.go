@@ -139,7 +139,7 @@ func checkDifferences(t *testing.T, a, b *Policy, c *Comparison) {
 		d := calls.next()
 		var found []Difference
 		for _, x := range c.Differences {
-			if x.NR.First <= d.NR && d.NR <= x.NR.Last && slices.ContainsFunc(x.Arch, func(r Run) bool { return r.First <= d.Arch && d.Arch <= r.Last }) && x.Condition.Holds(d) {
+			if x.Has(d.Arch, d.NR) && x.Condition.Holds(d) {
 				found = append(found, x)
 			}
 		}

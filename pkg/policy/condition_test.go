@@ -12,13 +12,11 @@ import (
 // find returns the rule of a partition for a number.
 func (p *Partition) find(t *testing.T, abi syscalls.ABI, nr uint32) Rule {
 	t.Helper()
-	for _, r := range p.Rules {
-		if r.ABI == abi && r.NR.First <= nr && nr <= r.NR.Last {
-			return r
-		}
+	r, ok := p.Find(abi.AuditArch(), nr)
+	if !ok {
+		t.Fatalf("no rule for %v %d", abi, nr)
 	}
-	t.Fatalf("no rule for %v %d", abi, nr)
-	return Rule{}
+	return r
 }
 
 func TestCondition(t *testing.T) {
@@ -122,7 +120,7 @@ func checkPartition(t *testing.T, p *Policy, part *Partition) {
 		d := calls.next()
 		var found []Decision
 		for _, r := range part.Rules {
-			if r.NR.First > d.NR || d.NR > r.NR.Last || !slices.ContainsFunc(r.Arch, func(r Run) bool { return r.First <= d.Arch && d.Arch <= r.Last }) {
+			if !r.Has(d.Arch, d.NR) {
 				continue
 			}
 			for _, x := range r.Decisions {

@@ -198,13 +198,13 @@ func (e *masked) part() part {
 	return whole
 }
 
-// all holds where each of its conditions does, any where one of them does.
+// allOf holds where each of its conditions does, anyOf where one of them does.
 type (
-	all []expr
-	any []expr
+	allOf []expr
+	anyOf []expr
 )
 
-func (e all) diagram(m *bdd.Manager) bdd.Ref {
+func (e allOf) diagram(m *bdd.Manager) bdd.Ref {
 	r := bdd.True
 	for i := len(e) - 1; i >= 0; i-- {
 		r = m.And(e[i].diagram(m), r)
@@ -212,7 +212,7 @@ func (e all) diagram(m *bdd.Manager) bdd.Ref {
 	return r
 }
 
-func (e any) diagram(m *bdd.Manager) bdd.Ref {
+func (e anyOf) diagram(m *bdd.Manager) bdd.Ref {
 	r := bdd.False
 	for i := len(e) - 1; i >= 0; i-- {
 		r = m.Or(e[i].diagram(m), r)
@@ -220,7 +220,7 @@ func (e any) diagram(m *bdd.Manager) bdd.Ref {
 	return r
 }
 
-func (e all) eval(d *bpf.Data) bool {
+func (e allOf) eval(d *bpf.Data) bool {
 	for _, x := range e {
 		if !x.eval(d) {
 			return false
@@ -229,7 +229,7 @@ func (e all) eval(d *bpf.Data) bool {
 	return true
 }
 
-func (e any) eval(d *bpf.Data) bool {
+func (e anyOf) eval(d *bpf.Data) bool {
 	for _, x := range e {
 		if x.eval(d) {
 			return true
@@ -238,8 +238,8 @@ func (e any) eval(d *bpf.Data) bool {
 	return false
 }
 
-func (e all) cost() int { return costs(e) }
-func (e any) cost() int { return costs(e) }
+func (e allOf) cost() int { return costs(e) }
+func (e anyOf) cost() int { return costs(e) }
 
 func costs(list []expr) int {
 	n := 0
@@ -271,13 +271,13 @@ func not(e expr) expr {
 		n := *e
 		n.not = !n.not
 		return &n
-	case all:
+	case allOf:
 		if len(e) <= 2 {
-			return any(each(e, not))
+			return anyOf(each(e, not))
 		}
-	case any:
+	case anyOf:
 		if len(e) <= 2 {
-			return all(each(e, not))
+			return allOf(each(e, not))
 		}
 	}
 	return negation{e}
@@ -294,14 +294,14 @@ func each(list []expr, f func(expr) expr) []expr {
 // and and or join conditions and drop what is superfluous.
 
 func and(list ...expr) expr {
-	var r all
+	var r allOf
 	for _, e := range list {
 		switch e := e.(type) {
 		case always:
 			if !e {
 				return e
 			}
-		case all:
+		case allOf:
 			r = append(r, e...)
 		default:
 			r = append(r, e)
@@ -317,14 +317,14 @@ func and(list ...expr) expr {
 }
 
 func or(list ...expr) expr {
-	var r any
+	var r anyOf
 	for _, e := range list {
 		switch e := e.(type) {
 		case always:
 			if e {
 				return e
 			}
-		case any:
+		case anyOf:
 			r = append(r, e...)
 		default:
 			r = append(r, e)

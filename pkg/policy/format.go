@@ -201,15 +201,15 @@ func (e *masked) format(n *naming) string {
 	return fmt.Sprintf("%s %s {%s}", left, op[1], strings.Join(list, ", "))
 }
 
-func (e all) format(n *naming) string { return join(n, e, " && ") }
-func (e any) format(n *naming) string { return join(n, e, " || ") }
+func (e allOf) format(n *naming) string { return join(n, e, " && ") }
+func (e anyOf) format(n *naming) string { return join(n, e, " || ") }
 
 func join(n *naming, list []expr, operator string) string {
 	texts := make([]string, len(list))
 	for i, e := range list {
 		texts[i] = e.format(n)
 		switch e.(type) {
-		case all, any:
+		case allOf, anyOf:
 			texts[i] = "(" + texts[i] + ")"
 		}
 	}

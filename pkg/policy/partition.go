@@ -29,6 +29,17 @@ type Partition struct {
 	Truncated bool
 }
 
+// Find returns the rule for an arch and nr; false only if the Partition is
+// truncated.
+func (p *Partition) Find(arch, nr uint32) (Rule, bool) {
+	for _, r := range p.Rules {
+		if r.Has(arch, nr) {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
 // Partition lists what p does with every call: with each number of each ABI,
 // those without a name and unknown architectures included. The error, if any,
 // is an internal one.

@@ -36,6 +36,12 @@ func (s Scope) Name() string {
 	return name
 }
 
+// Has tells whether the calls with an arch and nr are in s.
+func (s Scope) Has(arch, nr uint32) bool {
+	return s.NR.First <= nr && nr <= s.NR.Last &&
+		slices.ContainsFunc(s.Arch, func(r Run) bool { return r.First <= arch && arch <= r.Last })
+}
+
 // A region is a Scope and the sub-diagram of what the policy does there.
 type region struct {
 	Scope
@@ -182,4 +188,16 @@ func abiOf(g group, r Run) syscalls.ABI {
 	}
 	abi, _ := syscalls.Of(g.runs[0].First, r.First)
 	return abi
+}
+
+// descend returns the sub-diagram of f for a value of the 32 variables from
+// level on.
+func descend(m *bdd.Manager, f bdd.Ref, level int, v uint32) bdd.Ref {
+	for i := range 32 {
+		lo, hi := m.Cofactors(f, level+i)
+		if f = lo; v>>(31-i)&1 != 0 {
+			f = hi
+		}
+	}
+	return f
 }

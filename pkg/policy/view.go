@@ -23,8 +23,20 @@ func (p *Policy) KernelView() *Policy {
 	if p.written != nil {
 		return p
 	}
+	return p.view(loosestOutcome)
+}
+
+// plainView returns the policy for callers that leave 0 in all that the kernel
+// ignores.
+func (p *Policy) plainView() *Policy {
+	return p.view(func(zero, _ uint64) uint64 { return zero })
+}
+
+// view returns p with the outcomes of all values of what the kernel ignores
+// joined by choose, from the lowest value up.
+func (p *Policy) view(choose func(x, y uint64) uint64) *Policy {
 	v := &viewer{m: bdd.New(viewNodes), form: p.form, done: map[viewKey]bdd.Ref{}}
-	v.loosest = v.m.NewOp(true, loosestOutcome)
+	v.choose = v.m.NewOp(true, choose)
 	root := v.within(func() bdd.Ref {
 		root := v.m.Import(p.diagram)
 		groups, _ := architectures(v.m, root, syscalls.ABIs())
@@ -33,7 +45,7 @@ func (p *Policy) KernelView() *Policy {
 				continue
 			}
 			if sub := v.architecture(g.runs[0].First, g.sub); sub != g.sub {
-				root = v.m.ITE(v.equals(wordArch, g.runs[0].First), sub, root)
+				root = v.m.ITE(equals(v.m, wordArch, g.runs[0].First), sub, root)
 			}
 		}
 		return root
@@ -46,10 +58,10 @@ const viewNodes = 1 << 20
 
 // viewer makes a view.
 type viewer struct {
-	m       *bdd.Manager
-	form    Form
-	loosest *bdd.Op
-	done    map[viewKey]bdd.Ref
+	m      *bdd.Manager
+	form   Form
+	choose *bdd.Op
+	done   map[viewKey]bdd.Ref
 }
 
 type viewKey struct {
@@ -78,12 +90,12 @@ func (v *viewer) architecture(arch uint32, sub bdd.Ref) bdd.Ref {
 			continue
 		}
 		for _, call := range abi.Table() {
-			was := v.at(root, call.Number)
+			was := descend(v.m, root, levelNR, call.Number)
 			if v.m.IsLeaf(was) {
 				continue
 			}
 			if is := v.project(was, ignoredBits(arch, call.Number)); is != was {
-				root = v.m.ITE(v.equals(wordNR, call.Number), is, root)
+				root = v.m.ITE(equals(v.m, wordNR, call.Number), is, root)
 			}
 		}
 	}
@@ -99,23 +111,10 @@ func (v *viewer) project(f bdd.Ref, ignored [6]uint64) bdd.Ref {
 	r := v.m.Quantify(f, func(level int) bool {
 		w, bit := v.form.bitOf(level)
 		return isIgnored(&ignored, w, bit)
-	}, v.loosest)
+	}, v.choose)
 	v.done[key] = r
 	return r
 }
-
-// at returns the sub-diagram for a number.
-func (v *viewer) at(f bdd.Ref, nr uint32) bdd.Ref {
-	for i := range 32 {
-		lo, hi := v.m.Cofactors(f, levelNR+i)
-		if f = lo; nr>>(31-i)&1 != 0 {
-			f = hi
-		}
-	}
-	return f
-}
-
-func (v *viewer) equals(w word, k uint32) bdd.Ref { return equals(v.m, w, k) }
 
 // equals returns where arch or nr is k.
 func equals(m *bdd.Manager, w word, k uint32) bdd.Ref {

@@ -188,8 +188,8 @@ func (m *Manager) Is(f Ref, v uint64) Ref {
 }
 
 // Quantify removes the variables whose level is chosen from f by combining,
-// with op, what f is for the one value and the other. The operation must be
-// idempotent, commutative and associative.
+// with op, what f is for 0 and for 1. The operation must be idempotent and
+// associative.
 func (m *Manager) Quantify(f Ref, chosen func(level int) bool, op *Op) Ref {
 	done := map[Ref]Ref{}
 	var walk func(Ref) Ref

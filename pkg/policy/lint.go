@@ -1,0 +1,211 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy/internal/bdd"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// A Check is a kind of Finding.
+type Check string
+
+const (
+	// WideArgument: calls are denied that the kernel cannot tell from calls
+	// that are executed, as they differ in what it ignores.
+	WideArgument Check = "wide-argument"
+	// OtherABI: a call that is denied for some arguments is executed for all
+	// in another ABI of the machine.
+	OtherABI Check = "other-abi"
+	// Multiplexer: the same through socketcall or ipc.
+	Multiplexer Check = "multiplexer"
+	// Twin: the same through another call with the same effect.
+	Twin Check = "twin"
+	// ArchUnchecked: numbers of two ABIs, in which they mean different calls,
+	// are treated alike.
+	ArchUnchecked Check = "arch-unchecked"
+	// FakeSuccess: calls are not executed and return 0.
+	FakeSuccess Check = "fake-success"
+	// NeedsSupervisor: USER_NOTIF, which is ENOSYS without a listener.
+	NeedsSupervisor Check = "needs-supervisor"
+	// NeedsTracer: TRACE, which is ENOSYS without a tracer.
+	NeedsTracer Check = "needs-tracer"
+	// OpenEnd: calls that future kernels add are executed.
+	OpenEnd Check = "open-end"
+	// Exempt: a denied call that some kernels execute without asking filters.
+	Exempt Check = "exempt"
+)
+
+// A Finding is something about a policy that a reader may not expect.
+type Finding struct {
+	Check Check
+	ABI   syscalls.ABI
+	Call  string // name of the system call; "" if it is not about one
+	// Detail is a sentence without a full stop.
+	Detail string
+	// Witness, of WideArgument, is a call that is denied as A, and as B
+	// executed, although the kernel sees no difference.
+	Witness *Witness
+}
+
+// Lint looks for what is surprising in a policy on a machine with the given
+// ABIs, the native one first. Findings are facts, not faults. The error, if
+// any, is an internal one.
+func (p *Policy) Lint(abis []syscalls.ABI) ([]Finding, error) {
+	if p.written != nil {
+		p = p.written
+	}
+	l := &linter{m: bdd.New(compareNodes), abis: abis}
+	if err := l.m.Try(compareNodes, func() { l.root = l.m.Import(p.diagram) }); err != nil {
+		return nil, err
+	}
+	if err := l.arguments(p); err != nil {
+		return nil, err
+	}
+	l.architecture()
+	for i, abi := range abis {
+		for _, call := range abi.Table() {
+			l.call(abi, call, i == 0)
+		}
+		l.end(abi)
+	}
+	return l.findings, nil
+}
+
+type linter struct {
+	m        *bdd.Manager
+	root     bdd.Ref
+	abis     []syscalls.ABI
+	findings []Finding
+}
+
+func (l *linter) add(check Check, abi syscalls.ABI, call, format string, args ...any) {
+	l.findings = append(l.findings, Finding{Check: check, ABI: abi, Call: call, Detail: fmt.Sprintf(format, args...)})
+}
+
+// arguments finds what a caller gains by what the kernel ignores.
+func (l *linter) arguments(p *Policy) error {
+	c, err := Compare(p.plainView(), p.KernelView(), Options{ABIs: l.abis})
+	if err != nil {
+		return err
+	}
+	for _, d := range c.Differences {
+		if d.Direction != DirectionLooser || !slices.Contains(l.abis, d.ABI) {
+			continue
+		}
+		call := d.Name()
+		l.add(WideArgument, d.ABI, call, "%s when %s, but %s with other bits that the kernel ignores", d.A.Format(d.ABI), d.Condition, d.B.Format(d.ABI))
+		l.findings[len(l.findings)-1].Witness = d.Witness
+	}
+	return nil
+}
+
+// architecture compares the ABIs with the native one.
+func (l *linter) architecture() {
+	for i, abi := range l.abis {
+		if i == 0 || abi.AuditArch() == l.abis[0].AuditArch() {
+			continue
+		}
+		native, other := l.arch(l.abis[0]), l.arch(abi)
+		if native == other && l.m.Level(native) < levelFree {
+			l.add(ArchUnchecked, abi, "", "calls get what the %s calls of the same numbers get, which are others", l.abis[0])
+		}
+	}
+}
+
+func (l *linter) arch(abi syscalls.ABI) bdd.Ref {
+	return descend(l.m, l.root, levelArch, abi.AuditArch())
+}
+
+// outcomes returns what can happen to a call, nil if the ABI does not have it.
+func (l *linter) outcomes(abi syscalls.ABI, name string) []Outcome {
+	nr, ok := abi.Number(name)
+	if !ok {
+		return nil
+	}
+	return l.outcomesOf(abi, nr)
+}
+
+func (l *linter) outcomesOf(abi syscalls.ABI, nr uint32) []Outcome {
+	var list []Outcome
+	for _, leaf := range l.m.Leaves(descend(l.m, l.arch(abi), levelNR, nr)) {
+		list = append(list, outcome(leaf))
+	}
+	return list
+}
+
+// executed tells whether all of some outcomes are that the call is executed.
+func executed(list []Outcome) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(o Outcome) bool { return o.Undecided || AccessOf(o.Return.Action()) != Executed })
+}
+
+// denied tells whether one of them is that it is denied.
+func denied(list []Outcome) bool {
+	return slices.ContainsFunc(list, func(o Outcome) bool { return !o.Undecided && AccessOf(o.Return.Action()) == Denied })
+}
+
+// exempt are the calls of amd64 that the kernel executes without asking filters
+// from the named versions on (seccomp_uprobe_exception in kernel/seccomp.c).
+var exempt = map[string]string{"uretprobe": "6.14", "uprobe": "6.18"}
+
+func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
+	list := l.outcomesOf(abi, call.Number)
+	for _, o := range list {
+		switch {
+		case o.Undecided:
+		case o.Return == bpf.Errno.With(0):
+			l.add(FakeSuccess, abi, call.Name, "ERRNO(0): the call is not executed and returns 0, as if it had been")
+		case o.Return.Action() == bpf.UserNotif:
+			l.add(NeedsSupervisor, abi, call.Name, "USER_NOTIF is ENOSYS once no listener is left")
+		case o.Return.Action() == bpf.Trace:
+			l.add(NeedsTracer, abi, call.Name, "TRACE is ENOSYS without a tracer")
+		}
+	}
+	if !denied(list) {
+		return
+	}
+	if since, ok := exempt[call.Name]; ok && abi == syscalls.AMD64 {
+		l.add(Exempt, abi, call.Name, "denied by filters, but Linux from %s on does not ask them", since)
+	}
+	for _, other := range l.abis {
+		if native && other != abi && executed(l.outcomes(other, call.Name)) {
+			l.add(OtherABI, abi, call.Name, "restricted, but every such call of ABI %s is executed", other)
+		}
+		if multiplexer := multiplexerOf(call.Name); multiplexer != "" && (native || other == abi) && executed(l.outcomes(other, multiplexer)) {
+			l.add(Multiplexer, abi, call.Name, "restricted, but every %s of ABI %s is executed", multiplexer, other)
+		}
+	}
+	if b, ok := syscalls.BackgroundOf(call.Name); ok {
+		for _, twin := range b.Twins {
+			if executed(l.outcomes(abi, twin)) {
+				l.add(Twin, abi, call.Name, "restricted, but every %s, which reaches the same, is executed", twin)
+			}
+		}
+	}
+}
+
+// multiplexerOf returns the call by which another one can be made where the
+// ABI has it: socketcall(2) and ipc(2).
+func multiplexerOf(name string) string {
+	switch name {
+	case "socket", "bind", "connect", "listen", "accept", "accept4", "getsockname", "getpeername", "socketpair", "send", "recv",
+		"sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "recvmmsg", "sendmmsg":
+		return "socketcall"
+	case "semop", "semget", "semctl", "semtimedop", "msgsnd", "msgrcv", "msgget", "msgctl", "shmat", "shmdt", "shmget", "shmctl":
+		return "ipc"
+	}
+	return ""
+}
+
+// end looks at the numbers that have no call yet: the one after the last.
+func (l *linter) end(abi syscalls.ABI) {
+	table := abi.Table()
+	if len(table) == 0 {
+		return
+	}
+	if executed(l.outcomesOf(abi, table[len(table)-1].Number+1)) {
+		l.add(OpenEnd, abi, "", "calls that come after %s, the last known here, are executed", table[len(table)-1].Name)
+	}
+}

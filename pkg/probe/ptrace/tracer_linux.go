@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
 // Tracer reads threads one at a time. Its methods are for one goroutine.
@@ -43,6 +45,21 @@ func (t *Tracer) Close() {
 // Its errors are *wire.Problem, whose Target is for the caller to fill in; or
 // the context's.
 func (t *Tracer) Read(ctx context.Context, thread proc.Thread) (*Reading, error) {
+	// A main thread that has ended while another executes a program refuses to be
+	// seized, as all dead threads do, and by the time one looks that other is the
+	// main thread, alive and well. A refusal for lack of permission is one that
+	// stands.
+	const refusals = 8
+	for i := 1; ; i++ {
+		reading, err := t.try(ctx, thread)
+		var p *wire.Problem
+		if i == refusals || !errors.As(err, &p) || p.Code != wire.CodePermission || p.Op != stepSeize.String() {
+			return reading, err
+		}
+	}
+}
+
+func (t *Tracer) try(ctx context.Context, thread proc.Thread) (*Reading, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -24,6 +24,11 @@ const (
 
 	ptraceEventStop = 128
 
+	// For what this thread traces, whatever other children the process has: a
+	// traced main thread that gives way to another's execve is gone, and what has
+	// its TID then may be a child of this process' own.
+	waitTracee = unix.WALL | unix.WNOTHREAD
+
 	// SECCOMP_FILTER_FLAG_LOG (include/uapi/linux/seccomp.h).
 	filterFlagLog = 1 << 1
 )
@@ -112,7 +117,7 @@ func (w *worker) read(c call) (out outcome) {
 	}
 	defer unix.Close(identity)
 
-	// This one may wait: see Tracer.Read.
+	// This one may wait: see Tracer.try.
 	if _, _, out.errno = unix.Syscall6(unix.SYS_PTRACE, ptraceSeize, uintptr(tid), 0, 0, 0, 0); out.errno != 0 {
 		return out
 	}
@@ -194,9 +199,9 @@ func (w *worker) wait(c call, out *outcome) int {
 		// A stop takes some 50 µs. Until the first tick the processor is kept;
 		// from then on others may have it.
 		if raw {
-			pid, _, out.errno = unix.RawSyscall6(unix.SYS_WAIT4, uintptr(c.thread.TID), uintptr(unsafe.Pointer(&status)), unix.WALL, 0, 0, 0)
+			pid, _, out.errno = unix.RawSyscall6(unix.SYS_WAIT4, uintptr(c.thread.TID), uintptr(unsafe.Pointer(&status)), waitTracee, 0, 0, 0)
 		} else {
-			pid, _, out.errno = unix.Syscall6(unix.SYS_WAIT4, uintptr(c.thread.TID), uintptr(unsafe.Pointer(&status)), unix.WALL, 0, 0, 0)
+			pid, _, out.errno = unix.Syscall6(unix.SYS_WAIT4, uintptr(c.thread.TID), uintptr(unsafe.Pointer(&status)), waitTracee, 0, 0, 0)
 		}
 		switch {
 		case out.errno == unix.EINTR:

@@ -1,6 +1,7 @@
 // bare is the least that reading a thread's filters takes, to compare with:
 //
 //	bare dump TID      prints every filter in hexadecimal, oldest first
+//	bare hold TID      traces it, without stopping it, until its input ends
 //	bare time TID N    reads the first filter N times and prints for how many
 //	                   nanoseconds the thread was held each time
 #include <errno.h>
@@ -50,6 +51,12 @@ int main(int argc, char **argv)
 		}
 		check(errno == ENOENT ? 0 : -1, "get filter");
 		check(ptrace(PTRACE_DETACH, tid, 0, 0), "detach");
+		return 0;
+	}
+	if (!strcmp(argv[1], "hold")) {
+		check(ptrace(PTRACE_SEIZE, tid, 0, 0), "seize");
+		while (getchar() != EOF)
+			;
 		return 0;
 	}
 	for (int i = argc > 3 ? atoi(argv[3]) : 1; i > 0; i--) {

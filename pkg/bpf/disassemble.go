@@ -110,9 +110,6 @@ func (s flow) comparison(in Instruction, abis []syscalls.ABI) string {
 	if a == "" || b == "" {
 		return ""
 	}
-	format := map[Op]string{
-		JeqK: "%s == %s", JgtK: "%s > %s", JgeK: "%s >= %s", JsetK: "%s & %s != 0",
-	}[in.Op&^0x08]
 	k := s.operand(in)
 	if s.a.kind == masked && s.a.bits == ^uint32(0) && k.kind == known && in.Op&^0x08 != JsetK {
 		switch s.a.word {
@@ -122,7 +119,16 @@ func (s flow) comparison(in Instruction, abis []syscalls.ABI) string {
 			b = s.number(in.Op, k.bits, abis)
 		}
 	}
-	return fmt.Sprintf(format, a, b)
+	switch in.Op &^ 0x08 {
+	case JeqK:
+		return a + " == " + b
+	case JgtK:
+		return a + " > " + b
+	case JgeK:
+		return a + " >= " + b
+	default: // JsetK
+		return a + " & " + b + " != 0"
+	}
 }
 
 // number puts into words what nr is compared with: a name, if the comparison

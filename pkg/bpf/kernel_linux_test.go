@@ -18,7 +18,7 @@ import (
 // nativeArch is what the kernel says the architecture of our own calls is.
 var nativeArch = syscalls.OfMachine(runtime.GOARCH)[0].AuditArch()
 
-// bundle is a filter that holds many programs, one for each of the numbers from
+// A bundle is a filter that holds many programs, one for each of the numbers from
 // firstNR on, which are no system calls. A program's result is handed out in
 // three parts of 12 bits, since an errno has no more: part p of program i is the
 // errno of number firstNR + 4i + p.

@@ -28,25 +28,23 @@ func (f Filter) run(words *[DataSize / 4]uint32, bigEndian bool) Run {
 		m     [MemWords]uint32
 		reads Words // by position
 	)
-	end := func(ret uint32, pc int) Run {
-		if bigEndian {
-			reads = reads.swapHalves()
-		}
-		return Run{Ret: Return(ret), Reads: reads, PC: pc}
-	}
-	for pc := 0; pc < len(f); pc++ {
+	ret, pc := uint32(KillProcess), 0
+loop:
+	for ; pc < len(f); pc++ {
 		in := &f[pc]
 		k := in.K
 		var holds bool
 		switch in.Op {
 		case RetK:
-			return end(k, pc)
+			ret = k
+			break loop
 		case RetA:
-			return end(a, pc)
+			ret = a
+			break loop
 
 		case LdAbsW:
 			if !readable(k) {
-				return end(uint32(KillProcess), pc)
+				break loop
 			}
 			a = words[k/4]
 			reads |= 1 << (k / 4)
@@ -65,7 +63,7 @@ func (f Filter) run(words *[DataSize / 4]uint32, bigEndian bool) Run {
 			continue
 		case LdMem, LdxMem, St, Stx:
 			if k >= MemWords {
-				return end(uint32(KillProcess), pc)
+				break loop
 			}
 			switch in.Op {
 			case LdMem:
@@ -87,7 +85,7 @@ func (f Filter) run(words *[DataSize / 4]uint32, bigEndian bool) Run {
 
 		case Ja:
 			if uint64(k) >= uint64(len(f)-pc-1) {
-				return end(uint32(KillProcess), pc)
+				break loop
 			}
 			pc += int(k)
 			continue
@@ -115,13 +113,14 @@ func (f Filter) run(words *[DataSize / 4]uint32, bigEndian bool) Run {
 				operand = x
 			}
 			if in.Op&^0x08 == DivK && operand == 0 {
-				return end(0, pc)
+				ret = uint32(KillThread)
+				break loop
 			}
 			a = alu(in.Op, a, operand)
 			continue
 
 		default:
-			return end(uint32(KillProcess), pc)
+			break loop
 		}
 		if holds {
 			pc += int(in.Jt)
@@ -129,7 +128,10 @@ func (f Filter) run(words *[DataSize / 4]uint32, bigEndian bool) Run {
 			pc += int(in.Jf)
 		}
 	}
-	return end(uint32(KillProcess), len(f)-1)
+	if bigEndian {
+		reads = reads.swapHalves()
+	}
+	return Run{Ret: Return(ret), Reads: reads, PC: min(pc, len(f)-1)}
 }
 
 // alu computes an arithmetic operation; its form, K or X, does not matter. The

@@ -376,6 +376,7 @@ func (p *probe) changed(ctx context.Context, rep *report.Report) error {
 	if rep == nil {
 		return nil
 	}
+	run := ctx
 	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
 	defer cancel()
 	var errs []error
@@ -383,6 +384,9 @@ func (p *probe) changed(ctx context.Context, rep *report.Report) error {
 		err := target.Unchanged(ctx, p.client, t)
 		for !rep.Targets[t.ID].Found() && err == nil && waitFor(ctx, retryInterval) {
 			err = target.Unchanged(ctx, p.client, t)
+		}
+		if run.Err() != nil {
+			return context.Cause(run)
 		}
 		if !rep.Targets[t.ID].Found() && !errors.Is(err, target.ErrRestarted) {
 			err = failure.New(target.ErrRestarted, "read "+t.String(),

@@ -1,0 +1,132 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/http"
+	"os/exec"
+	"regexp"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
+)
+
+// TestSignals sends a signal at each phase of the probe pod's life.
+func TestSignals(t *testing.T) {
+	phases := []struct {
+		name   string
+		at     moment
+		answer bool // at the moment of the answer, not of the request
+		args   []string
+	}{
+		{name: "before the pod", at: resolving},
+		{name: "creating", at: creating},
+		{name: "created", at: creating, answer: true},
+		{name: "starting", at: logging},
+		{name: "pulling", at: logging, args: []string{"--image=192.0.2.1/none:v1"}}, // TEST-NET-1 answers nobody
+		{name: "streaming", at: logging, answer: true},
+		{name: "deleting", at: deleting},
+		{name: "deleted", at: deleting, answer: true},
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		for _, phase := range phases {
+			t.Run(sig.String()+"/"+phase.name, func(t *testing.T) {
+				var (
+					once   sync.Once
+					begun  = make(chan *process, 1)
+					strike = func() {
+						once.Do(func() {
+							p := <-begun
+							p.signal(t, sig)
+							begun <- p
+						})
+					}
+					struck bool
+				)
+				p := newProxy(t, &proxy{
+					before: func(_ http.ResponseWriter, r *http.Request) bool {
+						if !phase.answer && phase.at(r) {
+							struck = true
+							strike()
+						}
+						return true
+					},
+					after: func(r *http.Response) error {
+						if phase.answer && phase.at(r.Request) && r.StatusCode < 300 {
+							struck = true
+							strike()
+						}
+						return nil
+					},
+				})
+				run := begin(t, p.kubeconfig, append([]string{"dump", "a"}, phase.args...)...)
+				begun <- run
+				r := run.wait()
+				// Before there can be a pod the plugin may leave signals to the
+				// system.
+				if r.code >= 0 && r.code < 2 {
+					t.Errorf("exit code %d, stderr %s", r.code, r.stderr)
+				}
+				if r.code == -1 && phase.name != "before the pod" {
+					t.Errorf("ended by the signal, stderr %s", r.stderr)
+				}
+				if !struck {
+					t.Errorf("the phase did not come; stderr %s", r.stderr)
+				}
+				if r.took > 20*time.Second {
+					t.Errorf("took %v", r.took)
+				}
+				nothingLeft(t, probepod.DefaultNamespace)
+			})
+		}
+	}
+}
+
+// TestSecondSignal sends a second signal while the pod's deletion hangs: the
+// plugin ends at once, and what it prints deletes the pod.
+func TestSecondSignal(t *testing.T) {
+	var (
+		begun = make(chan *process, 1)
+		mu    sync.Mutex
+		hung  = make(chan struct{})
+	)
+	defer close(hung)
+	logged := false
+	p := newProxy(t, &proxy{before: func(_ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		first := !logged && logging(r)
+		logged = logged || first
+		mu.Unlock()
+		switch {
+		case first:
+			run := <-begun
+			run.signal(t, syscall.SIGINT)
+			begun <- run
+		case deleting(r):
+			run := <-begun
+			run.signal(t, syscall.SIGINT)
+			begun <- run
+			<-hung
+			return false
+		}
+		return true
+	}})
+	run := begin(t, p.kubeconfig, "dump", "a")
+	begun <- run
+	r := run.wait()
+	if r.code != 128+int(syscall.SIGINT) {
+		t.Errorf("exit code %d, want 130; stderr %s", r.code, r.stderr)
+	}
+	command := regexp.MustCompile("`kubectl.* delete pod (seccomp-probe-[a-z0-9-]+) -n kube-system[^`]*`").FindStringSubmatch(r.stderr)
+	if command == nil {
+		t.Fatalf("stderr does not say how to delete the pod: %s", r.stderr)
+	}
+	if out, err := exec.Command(cluster.Kubectl, "--kubeconfig", cluster.Kubeconfig,
+		"delete", "pod", command[1], "-n", "kube-system", "--now").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	nothingLeft(t, probepod.DefaultNamespace)
+}

@@ -29,9 +29,22 @@ var defaultLimits = limits{
 	gates:     1 << 22,
 	failures:  16,
 	work:      1 << 17,
-	states:    1 << 15,
+	states:    1 << 16,
 	vectors:   1 << 16,
 	numbers:   16,
+}
+
+// apart returns the limits for one of the system calls that are tried apart:
+// all of them in both forms take about as much as the whole policy did.
+func (l limits) apart() limits {
+	n := 2 * l.numbers
+	l.nodes /= n / 4
+	l.gates /= n / 4
+	l.gate /= n / 4
+	l.work /= n / 4
+	l.states /= n / 4
+	l.vectors /= n / 4
+	return l
 }
 
 // Leaves of diagrams under construction are the raw values that filters return,
@@ -107,11 +120,9 @@ func joinOutcomes(x, y uint64) uint64 {
 func foldReturns(newer, older uint64) uint64 {
 	x, y := bpf.Return(newer).Action(), bpf.Return(older).Action()
 	switch {
-	case newer == undecided && older == undecided:
-		return undecided
-	case newer == undecided && y == bpf.KillProcess:
+	case older != undecided && y == bpf.KillProcess && newer == undecided:
 		return older // nothing is stronger, and its data has no effect
-	case older == undecided && x == bpf.KillProcess:
+	case newer != undecided && x == bpf.KillProcess:
 		return newer
 	case newer == undecided, older == undecided:
 		return undecided

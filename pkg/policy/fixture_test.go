@@ -211,6 +211,11 @@ func fixtures() map[string]bpf.Stack {
 			jump(bpf.JgtK, 9, 0, 1), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm)}},
 		"multiply": {{stmt(bpf.LdAbsW, lo(0)), stmt(bpf.AndK, 0xff), stmt(bpf.Tax, 0), stmt(bpf.LdAbsW, lo(1)), stmt(bpf.AndK, 0xff), stmt(bpf.MulX, 0),
 			jump(bpf.JgtK, 1000, 0, 1), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm)}},
+		// The product has no room while nr is any number.
+		"product with nr": {{stmt(bpf.LdAbsW, offArch), jump(bpf.JeqK, archAMD64, 1, 0), stmt(bpf.RetK, kill),
+			stmt(bpf.LdAbsW, offNR), jump(bpf.JeqK, 3, 2, 0), jump(bpf.JeqK, 5, 1, 0), stmt(bpf.RetK, allow),
+			stmt(bpf.Tax, 0), stmt(bpf.LdAbsW, lo(0)), stmt(bpf.MulX, 0),
+			jump(bpf.JeqK, 12345, 0, 1), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm)}},
 		"shift": {{stmt(bpf.LdAbsW, lo(0)), stmt(bpf.Tax, 0), stmt(bpf.LdImm, 1), stmt(bpf.LshX, 0), stmt(bpf.St, 3),
 			stmt(bpf.LdAbsW, lo(1)), stmt(bpf.LdxMem, 3), jump(bpf.JsetX, 0, 0, 1), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm)}},
 	}

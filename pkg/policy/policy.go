@@ -107,7 +107,7 @@ func (b *builder) refine(root bdd.Ref, s bpf.Stack) bdd.Ref {
 			break
 		}
 		for _, form := range []Form{Sequential, Interleaved} {
-			one := newBuilder(form, b.order, b.limits)
+			one := newBuilder(form, b.order, b.limits.apart())
 			one.fixed = &c
 			sub := one.stack(s)
 			d := one.m.Export(sub)

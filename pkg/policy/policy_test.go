@@ -265,12 +265,21 @@ func TestHostile(t *testing.T) {
 		products = append(products, bpf.Filter{stmt(bpf.LdAbsW, lo(int(i%6))), jump(bpf.JeqK, i*77777, 0, 1),
 			stmt(bpf.RetK, 0x50000|i), stmt(bpf.RetK, allow)})
 	}
+	// The same trouble for many numbers, which are all tried apart.
+	hashes := bpf.Filter{stmt(bpf.LdAbsW, offArch), jump(bpf.JeqK, archAMD64, 1, 0), stmt(bpf.RetK, allow), stmt(bpf.LdAbsW, offNR)}
+	for nr := range uint32(30) {
+		hashes = append(hashes, jump(bpf.JeqK, 2*nr, 0, 1), stmt(bpf.Ja, 30-nr+29-nr))
+	}
+	hashes = append(hashes, stmt(bpf.RetK, eperm))
+	hashes = append(hashes, hashFilter()[3:]...)
+
 	for _, c := range []struct {
 		name  string
 		stack bpf.Stack
 		least float64 // part of the outcomes asked for that has to be decided
 	}{
 		{"hash", bpf.Stack{hashFilter()}, 0.8},
+		{"hash for many numbers", bpf.Stack{hashes}, 0.5},
 		{"4096 instructions of arithmetic", bpf.Stack{alu}, 0},
 		{"diamonds", bpf.Stack{diamonds}, 0},
 		{"3000 filters of one number each", numbers, 1},

@@ -145,7 +145,7 @@ func (p *program) from(pc int, s state) bdd.Ref {
 	if p.stated++; p.stated > p.limits.states {
 		return p.undecided()
 	}
-	r := p.run(pc, s)
+	r := p.run(pc, start.state)
 	p.done[start] = r
 	return r
 }

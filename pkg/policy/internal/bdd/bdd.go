@@ -35,7 +35,7 @@ var ErrBudget = errors.New("decision diagram exceeds its budget")
 
 // stepsPerNode is how many uncached recursive steps are allowed for each node
 // that is: nearly all work ends in a new node, but not quite.
-const stepsPerNode = 16
+const stepsPerNode = 8
 
 // node is an inner node, or a leaf whose value has lo as lower half and hi as
 // upper.

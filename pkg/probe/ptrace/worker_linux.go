@@ -212,6 +212,12 @@ func (w *worker) wait(c call, out *outcome) int {
 			if out.timedOut = !time.Now().Before(c.deadline); out.timedOut {
 				return -1
 			}
+			// This changes nothing, and tells whether the thread is still traced,
+			// also where this thread is by chance the parent of the process and
+			// wait4 finds something to wait for in any case.
+			if _, _, out.errno = unix.RawSyscall6(unix.SYS_PTRACE, ptraceInterrupt, uintptr(c.thread.TID), 0, 0, 0, 0); out.errno != 0 {
+				return -1
+			}
 			continue
 		case out.errno != 0:
 			// ECHILD: the thread was a process' main one, and another thread's

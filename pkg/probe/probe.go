@@ -68,8 +68,8 @@ const (
 	// maxFailures is how many threads may fail to stop in time.
 	maxFailures = 4
 	// maxAttempts is how often a process is looked at anew that changed while it
-	// was looked at: by execve, or by installing filters.
-	maxAttempts = 3
+	// was looked at: by execve, or by installing filters. It takes a millisecond.
+	maxAttempts = 10
 	// maxProblems is how many problems of one kind are told each by itself.
 	maxProblems = 8
 	// stopTimeout is how long a thread may take to stop. It takes 50 µs.
@@ -425,11 +425,10 @@ func (t *target) readProcess(ctx context.Context, p proc.Process) error {
 // group is what threads of one process must have in common to be presumed to
 // have the same filters.
 type group struct {
-	seccomp, filters int
-	noNewPrivs       bool
+	filters    int
+	noNewPrivs bool
+	tid        int // where nothing is to be presumed
 }
-
-func groupOf(t proc.Thread) group { return group{t.Seccomp, t.Filters, t.NoNewPrivs} }
 
 // reading is what came of a thread.
 type reading struct {
@@ -437,9 +436,9 @@ type reading struct {
 	presumed bool // it is that of another thread of the group
 }
 
-// readThreads reads the filters of a process' threads. again is true if the
-// process changed so that something could not be read. What has come of the
-// threads is by TID.
+// readThreads reads the filters of a process' threads. What has come of them is
+// by TID. again is true if something could not be read because the process
+// changed.
 func (t *target) readThreads(ctx context.Context, threads []proc.Thread) (readings map[int]reading, problems []*wire.Problem, again bool) {
 	readings = make(map[int]reading)
 	if t.tracer == nil {
@@ -451,57 +450,62 @@ func (t *target) readThreads(ctx context.Context, threads []proc.Thread) (readin
 		if thread.Seccomp != int(wire.ModeFilter) || thread.Dead() {
 			continue
 		}
-		g := groupOf(thread)
+		g := group{filters: thread.Filters, noNewPrivs: thread.NoNewPrivs}
+		if t.req.AllThreads || g.filters == proc.Unknown {
+			g.tid = thread.TID
+		}
 		if groups[g] == nil {
 			order = append(order, g)
 		}
 		groups[g] = append(groups[g], thread)
 	}
 	for _, g := range order {
-		members := groups[g]
-		each := t.req.AllThreads || g.filters == proc.Unknown
-		tries := maxTries
-		if each {
-			tries = len(members)
-		} else {
-			members = t.byPreference(members)
+		thread, r, failed := t.readOneOf(ctx, t.byPreference(groups[g]))
+		if r == nil {
+			problems = append(problems, failed...)
+			again = again || slices.ContainsFunc(failed, transient)
+			continue
 		}
-		for i, thread := range members {
-			if i == tries || ctx.Err() != nil {
-				break
-			}
-			if t.failures >= maxFailures {
-				problems = append(problems, &wire.Problem{PID: thread.PID, TID: thread.TID, Comm: thread.Comm, Code: wire.CodeTooManyStops,
-					Op: "read the filters of", Detail: fmt.Sprintf("%d threads of the container did not stop, so no more are tried", t.failures)})
-				break
-			}
-			r, err := t.tracer.Read(ctx, thread)
-			if err == nil {
-				readings[thread.TID] = reading{Reading: r}
-				if each {
-					continue
-				}
-				for _, other := range groups[g] {
-					if other.TID != thread.TID {
-						readings[other.TID] = reading{Reading: r, presumed: true}
-					}
-				}
-				break
-			}
-			var p *wire.Problem
-			if !errors.As(err, &p) {
-				p = unfinished(ctx, &wire.Problem{PID: thread.PID, TID: thread.TID, Comm: thread.Comm, Code: wire.CodeInternal, Op: "read the filters of", Detail: err.Error()})
-			}
-			switch p.Code {
-			case wire.CodeExited, wire.CodeZombie, wire.CodeChanged:
-				again = true
-			case wire.CodeDoesNotStop, wire.CodeUninterrupted, wire.CodeFrozen:
-				t.failures++
-			}
-			problems = append(problems, p)
+		for _, member := range groups[g] {
+			readings[member.TID] = reading{r, member.TID != thread.TID}
 		}
 	}
 	return readings, problems, again
+}
+
+// readOneOf reads one of some threads, the first that can be. If none can it
+// returns why not.
+func (t *target) readOneOf(ctx context.Context, threads []proc.Thread) (proc.Thread, *ptrace.Reading, []*wire.Problem) {
+	var problems []*wire.Problem
+	for _, thread := range threads[:min(len(threads), maxTries)] {
+		p := &wire.Problem{PID: thread.PID, TID: thread.TID, Comm: thread.Comm, Op: "read the filters of"}
+		switch {
+		case ctx.Err() != nil:
+			return thread, nil, append(problems, unfinished(ctx, p))
+		case t.failures >= maxFailures:
+			p.Code, p.Detail = wire.CodeTooManyStops, fmt.Sprintf("%d threads of the container did not stop, so no more are tried", t.failures)
+			return thread, nil, append(problems, p)
+		}
+		r, err := t.tracer.Read(ctx, thread)
+		if err == nil {
+			return thread, r, nil
+		}
+		if !errors.As(err, &p) {
+			p.Code, p.Detail = wire.CodeInternal, err.Error()
+			p = unfinished(ctx, p)
+		}
+		switch p.Code {
+		case wire.CodeDoesNotStop, wire.CodeUninterrupted, wire.CodeFrozen:
+			t.failures++
+		}
+		problems = append(problems, p)
+	}
+	return proc.Thread{}, nil, problems
+}
+
+// transient tells problems that come of a process that changes.
+func transient(p *wire.Problem) bool {
+	return p.Code == wire.CodeExited || p.Code == wire.CodeZombie || p.Code == wire.CodeChanged
 }
 
 // byPreference returns threads with those first that notice the least of being

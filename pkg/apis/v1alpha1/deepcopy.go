@@ -68,8 +68,11 @@ func (s State) deepCopy() State {
 	s.Syscalls = cloneEach(s.Syscalls, func(u Summary) Summary {
 		u.Groups = cloneEach(u.Groups, func(g Group) Group {
 			g.Syscalls = slices.Clone(g.Syscalls)
+			g.Numbers = slices.Clone(g.Numbers)
+			g.Outline = slices.Clone(g.Outline)
 			return g
 		})
+		u.Archs = slices.Clone(u.Archs)
 		return u
 	})
 	return s
@@ -81,6 +84,8 @@ func (s Side) deepCopy() Side {
 }
 
 func (d Difference) deepCopy() Difference {
+	d.Archs = slices.Clone(d.Archs)
+	d.Outline = slices.Clone(d.Outline)
 	if d.Numbers != nil {
 		numbers := *d.Numbers
 		d.Numbers = &numbers

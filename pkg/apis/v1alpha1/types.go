@@ -83,7 +83,9 @@ type State struct {
 	Threads   int      `json:"threads"`
 	Presumed  int      `json:"presumed,omitempty"` // threads taken for equal without having been stopped
 	Sample    []Thread `json:"sample,omitempty"`   // some of the threads
-	// Syscalls is what the filters do, for every ABI of the source.
+	// Syscalls is what the filters do: for every ABI of the source, for others
+	// that they speak of, and for any other. Absent in mode strict, and where the
+	// filters were not read.
 	Syscalls []Summary `json:"syscalls,omitempty"`
 }
 
@@ -107,32 +109,49 @@ type Thread struct {
 	StoppedNanoseconds int64 `json:"stoppedNanoseconds,omitempty"`
 }
 
-// Summary is what a stack of filters does with the syscalls of one ABI.
+// Summary is what a stack of filters does with every call of one ABI.
 type Summary struct {
+	// ABI is a syscall numbering, or OtherABI.
 	ABI string `json:"abi"`
-	// Default is the action for numbers that no syscall has, Beyond for those
-	// above the last known syscall.
-	Default Action `json:"default"`
-	Beyond  Action `json:"beyond"`
-	// Groups are the known syscalls by what is done with them, most severe first.
+	// Archs are the AUDIT_ARCH_* values, if ABI is OtherABI.
+	Archs []Numbers `json:"archs,omitempty"`
+	// Groups have the most syscalls first among those without a condition.
+	// Exactly one of them is about any call.
 	Groups []Group `json:"groups"`
 }
 
-// Group is the syscalls that get one action.
+// OtherABI stands for the architectures that filters do not tell apart, and that
+// the node's kernel does not run.
+const OtherABI = "other"
+
+// Group is calls that get one action.
 type Group struct {
 	Action   Action   `json:"action"`
-	Syscalls []string `json:"syscalls"`
+	Syscalls []string `json:"syscalls,omitempty"`
+	// Numbers are those that no known syscall has.
+	Numbers []Numbers `json:"numbers,omitempty"`
+	// Condition is what must hold of the arguments; absent: nothing.
+	Condition string `json:"condition,omitempty"`
+	// Outline shows a Condition that is too long to be put in words.
+	Outline []string `json:"outline,omitempty"`
 }
 
 // Action is what is done with a call.
 type Action struct {
-	// Action is the kernel's name (ALLOW, ERRNO, …), or "DEPENDS" where it is not
-	// the same for every call of that number, or "UNDECIDED" where that could not
-	// be found out.
+	// Action is the kernel's name (ALLOW, ERRNO, …) or ActionUndecided.
 	Action string `json:"action"`
 	Data   uint16 `json:"data,omitempty"`  // of ERRNO, TRAP and TRACE
 	Errno  string `json:"errno,omitempty"` // the name of Data
-	On     string `json:"on,omitempty"`    // of DEPENDS: what was looked at: "args[0] low"
+}
+
+// ActionUndecided is in place of an action where a filter computes more than the
+// analysis has room for.
+const ActionUndecided = "UNDECIDED"
+
+// HasData reports whether an action comes with data that the caller or its
+// tracer can see.
+func (a Action) HasData() bool {
+	return a.Action == "ERRNO" || a.Action == "TRAP" || a.Action == "TRACE"
 }
 
 // Filter is one program.
@@ -159,6 +178,9 @@ type Diff struct {
 	A           Side         `json:"a"`
 	B           Side         `json:"b"`
 	Differences []Difference `json:"differences"`
+	// Truncated tells that there are more differences, too many to list. The
+	// relation takes them into account.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // Side is one of the two that are compared: the subject of a source.
@@ -179,16 +201,19 @@ const (
 	Looser       Relation = "Looser"       // B gives no call less access, and some more
 	Incomparable Relation = "Incomparable" // some less, some more
 	SameAccess   Relation = "SameAccess"   // only the manner of denial, mediation or logging differs
-	Undecided    Relation = "Undecided"    // not known; never printed for equal policies that were proven so
+	Undecided    Relation = "Undecided"    // one of the above, but what is known does not tell which
 )
 
-// Difference is a set of calls for which A and B act differently, or may.
+// Difference is a set of calls for which A and B act differently, or might. No
+// call is in two of them.
 type Difference struct {
-	ABI string `json:"abi"`
+	ABI   string    `json:"abi"`             // as in Summary
+	Archs []Numbers `json:"archs,omitempty"` // as in Summary
 	// Syscall is the name, or else Numbers are those without one.
 	Syscall   string    `json:"syscall,omitempty"`
 	Numbers   *Numbers  `json:"numbers,omitempty"`
-	Condition string    `json:"condition,omitempty"` // on the arguments
+	Condition string    `json:"condition,omitempty"` // as in Group
+	Outline   []string  `json:"outline,omitempty"`   // as in Group
 	A         Action    `json:"a"`
 	B         Action    `json:"b"`
 	Direction Direction `json:"direction"` // B seen from A
@@ -206,14 +231,17 @@ type Direction string
 
 // The directions.
 const (
-	DirectionTighter Direction = "tighter"
-	DirectionLooser  Direction = "looser"
-	DirectionChanged Direction = "changed" // same access, other action or data
-	DirectionUnknown Direction = "unknown"
+	DirectionTighter   Direction = "tighter"
+	DirectionLooser    Direction = "looser"
+	DirectionChanged   Direction = "changed"   // same access, other action or data
+	DirectionUndecided Direction = "undecided" // A or B is ActionUndecided
 )
 
-// Witness is a call that shows a difference: struct seccomp_data.
+// Witness is a call that shows a difference: struct seccomp_data. The filters of
+// both sides were run with it, and did what A and B say.
 type Witness struct {
+	// Call is for people: "socket(AF_VSOCK, 0, 0)".
+	Call string   `json:"call"`
 	Arch string   `json:"arch"`
 	NR   string   `json:"nr"`
 	IP   string   `json:"ip,omitempty"`

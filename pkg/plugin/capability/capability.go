@@ -4,6 +4,7 @@ package capability
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -90,4 +91,20 @@ func (s Set) String() string {
 		short = byAll
 	}
 	return short
+}
+
+// SetOf returns the set that Names names. What it does not know is left out.
+func SetOf(list []string) (s Set) {
+	for _, name := range list {
+		n := slices.Index(names[:], name)
+		if n < 0 {
+			number, err := strconv.ParseUint(name, 10, 6)
+			if err != nil {
+				continue
+			}
+			n = int(number)
+		}
+		s |= 1 << n
+	}
+	return s
 }

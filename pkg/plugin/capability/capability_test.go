@@ -21,6 +21,9 @@ func TestString(t *testing.T) {
 		if got := set.String(); got != test.want {
 			t.Errorf("Set(%s).String() = %q, want %q", test.hex, got, test.want)
 		}
+		if again := SetOf(set.Names()); again != set {
+			t.Errorf("SetOf(%q) = %x, want %x", set.Names(), again, set)
+		}
 	}
 	for _, bad := range []string{"", "0x1", "10000000000000000", "g"} {
 		if set, err := Parse(bad); err == nil {

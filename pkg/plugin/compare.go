@@ -1,0 +1,149 @@
+package plugin
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// compare tells how the policy of b's subject stands to that of a's.
+func compare(a, b source) (*v1alpha1.Diff, error) {
+	for _, s := range []source{a, b} {
+		if s.subject.Mode == wire.ModeStrict {
+			return nil, fmt.Errorf("compare %s: its main thread is in seccomp's strict mode, which has no filters", s.container)
+		}
+	}
+	if x, y := a.report.Hello.Arch, b.report.Hello.Arch; x != y {
+		return nil, fmt.Errorf("compare %s with %s: their nodes are of different architectures, %s and %s, and no call is the same on both",
+			a.container, b.container, x, y)
+	}
+	p, err := a.policyOf(a.subject)
+	if err != nil {
+		return nil, err
+	}
+	q, err := b.policyOf(b.subject)
+	if err != nil {
+		return nil, err
+	}
+	c, err := policy.Compare(p, q, policy.Options{ABIs: a.report.ABIs})
+	if err != nil {
+		return nil, err
+	}
+	d := &v1alpha1.Diff{
+		TypeMeta:    v1alpha1.TypeMeta("Diff"),
+		Relation:    v1alpha1.Relation(c.Relation.String()),
+		A:           v1alpha1.Side{Source: describe(a), Confinement: confinement(a, a.subject)},
+		B:           v1alpha1.Side{Source: describe(b), Confinement: confinement(b, b.subject)},
+		Differences: []v1alpha1.Difference{},
+		Truncated:   c.Truncated,
+	}
+	for _, difference := range c.Differences {
+		for _, scope := range split(difference.Scope) {
+			out, err := newDifference(a, b, difference, scope)
+			if err != nil {
+				return nil, err
+			}
+			d.Differences = append(d.Differences, out)
+		}
+	}
+	return d, nil
+}
+
+// newDifference turns the part of a difference that is about a scope into what
+// is printed.
+func newDifference(a, b source, d policy.Difference, scope policy.Scope) (v1alpha1.Difference, error) {
+	out := v1alpha1.Difference{
+		A:         actionOf(d.A, scope.ABI),
+		B:         actionOf(d.B, scope.ABI),
+		Direction: directions[d.Direction],
+	}
+	out.ABI, out.Archs = scopeABI(scope)
+	out.Condition, out.Outline = words(d.Condition)
+	if out.Syscall = scope.Name(); out.Syscall == "" {
+		n := numbers(scope.NR)
+		out.Numbers = &n
+	}
+	if d.Witness == nil {
+		return out, nil
+	}
+	// What holds for one number of a scope does for all. That is said of each of
+	// them, so each is tried.
+	call := d.Witness.CallA
+	call.NR = scope.NR.First
+	for _, side := range []struct {
+		source
+		want policy.Outcome
+	}{{a, d.A}, {b, d.B}} {
+		if got := side.subject.Stack.Run(&call, side.order()).Ret; got != side.want.Return {
+			return out, fmt.Errorf("internal error: the filters of %s return %s for %+v, and were found to return %s",
+				side.container, got.Format(scope.ABI), call, side.want.Format(scope.ABI))
+		}
+	}
+	out.Witness = newWitness(scope, call)
+	return out, nil
+}
+
+var directions = map[policy.Direction]v1alpha1.Direction{
+	policy.DirectionTighter:   v1alpha1.DirectionTighter,
+	policy.DirectionLooser:    v1alpha1.DirectionLooser,
+	policy.DirectionChanged:   v1alpha1.DirectionChanged,
+	policy.DirectionUndecided: v1alpha1.DirectionUndecided,
+}
+
+func newWitness(scope policy.Scope, call bpf.Data) *v1alpha1.Witness {
+	w := &v1alpha1.Witness{
+		Call: formatCall(scope.ABI, call),
+		Arch: fmt.Sprintf("%#x", call.Arch),
+		NR:   fmt.Sprintf("%#x", call.NR),
+		IP:   fmt.Sprintf("%#x", call.IP),
+	}
+	for _, arg := range call.Args {
+		w.Args = append(w.Args, fmt.Sprintf("%#x", arg))
+	}
+	return w
+}
+
+// formatCall writes a call as C would: socket(AF_VSOCK, 0, 0). An argument that
+// is wider than its parameter is shown whole: the filter sees all of it.
+func formatCall(abi syscalls.ABI, call bpf.Data) string {
+	name, named := "", false
+	if abi != 0 {
+		name, named = abi.Name(call.NR)
+	}
+	if !named {
+		name = "syscall " + strconv.FormatUint(uint64(call.NR), 10)
+	}
+	params := abi.Params(name)
+	var args []string
+	last := 0
+	for i, v := range call.Args {
+		text := formatArgument(abi, name, params, i, v)
+		args = append(args, text)
+		if v != 0 || i < len(params) {
+			last = i + 1
+		}
+	}
+	text := name + "(" + strings.Join(args[:last], ", ") + ")"
+	if call.IP != 0 {
+		text += fmt.Sprintf(" at %#x", call.IP)
+	}
+	return text
+}
+
+func formatArgument(abi syscalls.ABI, name string, params []syscalls.Param, i int, v uint64) string {
+	if i < len(params) {
+		if flags := abi.Flags(name, params[i].Name); flags != nil && v>>min(params[i].Bits, 63)>>1 == 0 {
+			return flags.Format(v)
+		}
+	}
+	if v < 10 {
+		return strconv.FormatUint(v, 10)
+	}
+	return fmt.Sprintf("%#x", v)
+}

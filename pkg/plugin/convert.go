@@ -1,0 +1,247 @@
+package plugin
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/capability"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// newDump turns what was read of a source into a Dump.
+func newDump(s source) (*v1alpha1.Dump, error) {
+	d := &v1alpha1.Dump{
+		TypeMeta:  v1alpha1.TypeMeta("Dump"),
+		Source:    describe(s),
+		Processes: s.target.Processes,
+		Threads:   s.target.Threads,
+	}
+	states := []*report.State{s.subject}
+	for _, state := range s.target.States {
+		if state != s.subject {
+			states = append(states, state)
+		}
+	}
+	for _, state := range states {
+		out := v1alpha1.State{
+			Confinement: confinement(s, state),
+			Subject:     state == s.subject,
+			Processes:   state.Processes,
+			Threads:     state.Threads,
+			Presumed:    state.Presumed,
+			Sample:      slices.Concat(threads(state.Read, true), threads(state.Sample, false)),
+		}
+		if state.Mode == wire.ModeDisabled || state.Stack != nil {
+			p, err := s.policyOf(state)
+			if err != nil {
+				return nil, err
+			}
+			if out.Syscalls, err = summarize(p, s.report.ABIs); err != nil {
+				return nil, err
+			}
+		}
+		d.States = append(d.States, out)
+		for i, f := range state.Stack {
+			hash := out.Filters[i]
+			if !slices.ContainsFunc(d.Filters, func(f v1alpha1.Filter) bool { return f.SHA256 == hash }) {
+				d.Filters = append(d.Filters, v1alpha1.Filter{SHA256: hash, Instructions: len(f), Program: f.Encode(s.order())})
+			}
+		}
+	}
+	for _, p := range s.target.Problems {
+		d.Problems = append(d.Problems, v1alpha1.Problem{
+			Code: p.Code, Message: terminal.Escape(p.Error()), Remedy: terminal.Escape(p.Remedy), PID: p.PID, TID: p.TID,
+		})
+	}
+	return d, nil
+}
+
+// describe says where a source's filters come from. What the node or the
+// container had a say in is escaped here, for whatever prints it.
+func describe(s source) v1alpha1.Source {
+	c := s.container
+	out := v1alpha1.Source{
+		Operand: s.operand.Text, Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
+		Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: c.Node,
+		Kernel: terminal.Escape(s.report.Hello.Kernel), Arch: s.report.Hello.Arch,
+		PID: s.target.PID,
+	}
+	for _, abi := range s.report.ABIs {
+		out.ABIs = append(out.ABIs, abi.String())
+	}
+	return out
+}
+
+func confinement(s source, state *report.State) v1alpha1.Confinement {
+	names := func(c wire.Caps) []string { return capability.Set(c).Names() }
+	out := v1alpha1.Confinement{
+		Mode:       state.Mode.String(),
+		NoNewPrivs: state.NoNewPrivs,
+		Capabilities: v1alpha1.Capabilities{
+			Inheritable: names(state.Capabilities.Inheritable),
+			Permitted:   names(state.Capabilities.Permitted),
+			Effective:   names(state.Capabilities.Effective),
+			Bounding:    names(state.Capabilities.Bounding),
+			Ambient:     names(state.Capabilities.Ambient),
+		},
+		FilterCount: state.FilterCount,
+	}
+	for _, f := range state.Stack {
+		hash := sha256.Sum256(f.Encode(s.order()))
+		out.Filters = append(out.Filters, hex.EncodeToString(hash[:]))
+		out.Instructions += len(f)
+	}
+	return out
+}
+
+func threads(refs []wire.ThreadRef, read bool) (list []v1alpha1.Thread) {
+	for _, t := range refs {
+		list = append(list, v1alpha1.Thread{
+			PID: t.PID, TID: t.TID, NSPID: t.NSPID, Comm: terminal.Escape(t.Comm), Read: read, StoppedNanoseconds: t.StoppedNS,
+		})
+	}
+	return list
+}
+
+// summarize lists what a policy does, for each ABI.
+func summarize(p *policy.Policy, abis []syscalls.ABI) ([]v1alpha1.Summary, error) {
+	partition, err := p.Partition(policy.Options{ABIs: abis})
+	if err != nil {
+		return nil, err
+	}
+	if partition.Truncated {
+		return nil, fmt.Errorf("list what the filters do: more than can be listed")
+	}
+	var list []v1alpha1.Summary
+	for _, rule := range partition.Rules {
+		abi, archs := scopeABI(rule.Scope)
+		i := slices.IndexFunc(list, func(s v1alpha1.Summary) bool { return s.ABI == abi && slices.Equal(s.Archs, archs) })
+		if i < 0 {
+			i = len(list)
+			list = append(list, v1alpha1.Summary{ABI: abi, Archs: archs})
+		}
+		for _, decision := range rule.Decisions {
+			list[i].Groups = addDecision(list[i].Groups, rule.Scope, decision)
+		}
+	}
+	for i := range list {
+		slices.SortStableFunc(list[i].Groups, func(a, b v1alpha1.Group) int {
+			switch {
+			case (a.Condition == "") != (b.Condition == ""):
+				return len(a.Condition) - len(b.Condition)
+			case a.Condition == "":
+				return len(b.Syscalls) - len(a.Syscalls)
+			}
+			return 0
+		})
+	}
+	return list, nil
+}
+
+// addDecision adds what is done with the calls of a scope to the group of those
+// with which the same is done.
+func addDecision(groups []v1alpha1.Group, scope policy.Scope, d policy.Decision) []v1alpha1.Group {
+	condition, outline := words(d.Condition)
+	action := actionOf(d.Outcome, scope.ABI)
+	i := slices.IndexFunc(groups, func(g v1alpha1.Group) bool {
+		return g.Action == action && g.Condition == condition && slices.Equal(g.Outline, outline)
+	})
+	if i < 0 {
+		i = len(groups)
+		groups = append(groups, v1alpha1.Group{Action: action, Condition: condition, Outline: outline})
+	}
+	for _, part := range split(scope) {
+		if name := part.Name(); name != "" {
+			groups[i].Syscalls = append(groups[i].Syscalls, name)
+		} else {
+			groups[i].Numbers = append(groups[i].Numbers, numbers(part.NR))
+		}
+	}
+	return groups
+}
+
+// split parts a scope into single named system calls, and the runs of numbers
+// without a name between them.
+func split(scope policy.Scope) (parts []policy.Scope) {
+	add := func(first, last uint32) {
+		part := scope
+		part.NR = policy.Run{First: first, Last: last}
+		parts = append(parts, part)
+	}
+	next, more := scope.NR.First, true
+	if scope.ABI != 0 {
+		for _, call := range scope.ABI.Table() {
+			if call.Number < scope.NR.First || call.Number > scope.NR.Last {
+				continue
+			}
+			if next < call.Number {
+				add(next, call.Number-1)
+			}
+			add(call.Number, call.Number)
+			if more = call.Number != scope.NR.Last; !more {
+				break
+			}
+			next = call.Number + 1
+		}
+	}
+	if more {
+		add(next, scope.NR.Last)
+	}
+	return parts
+}
+
+// scopeABI returns the name of a scope's ABI, and the architectures it stands
+// for if there is none.
+func scopeABI(scope policy.Scope) (string, []v1alpha1.Numbers) {
+	if scope.ABI != 0 {
+		return scope.ABI.String(), nil
+	}
+	var archs []v1alpha1.Numbers
+	for _, r := range scope.Arch {
+		archs = append(archs, numbers(r))
+	}
+	return v1alpha1.OtherABI, archs
+}
+
+func numbers(r policy.Run) v1alpha1.Numbers {
+	return v1alpha1.Numbers{First: fmt.Sprintf("%#x", r.First), Last: fmt.Sprintf("%#x", r.Last)}
+}
+
+// maxOutline is how many rows of a condition that is too long for words are
+// shown.
+const maxOutline = 64
+
+func words(c *policy.Condition) (text string, outline []string) {
+	if c == nil || c.Always() {
+		return "", nil
+	}
+	if c.Wide() {
+		rows, complete := c.Rows(maxOutline)
+		for _, row := range rows {
+			outline = append(outline, fmt.Sprintf("%*s%s", 2*row.Depth, "", row.Text))
+		}
+		if !complete {
+			outline = append(outline, "…")
+		}
+	}
+	return c.String(), outline
+}
+
+func actionOf(o policy.Outcome, abi syscalls.ABI) v1alpha1.Action {
+	if o.Undecided {
+		return v1alpha1.Action{Action: v1alpha1.ActionUndecided}
+	}
+	out := v1alpha1.Action{Action: o.Return.Action().String(), Data: o.Return.Data()}
+	if o.Return.Action() == bpf.Errno {
+		out.Errno, _ = abi.Errno(o.Return.Data())
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
+)
+
+// diffOptions is what `diff` does.
+type diffOptions struct {
+	*common
+	Resolver Resolver
+	Prober   Prober
+	Printer  printers.ResourcePrinter
+	A, B     string
+}
+
+func newDiffCommand(c *common, name string) *cobra.Command {
+	probe, output := new(probeFlags), newOutputFlags()
+	cmd := &cobra.Command{
+		Use:                   "diff A B [flags]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Show how what seccomp does to two containers differs",
+		Long: `Show for which calls the seccomp filters of two running containers act
+differently, and whether B is tighter or looser than A.
+
+A and B are each POD, TYPE/NAME or NAMESPACE/TYPE/NAME, with :CONTAINER if it is
+not the one that "kubectl logs" chooses. The pods of a workload must have the same
+filters.
+
+The answer is about all calls that there can be, not about those that were tried:
+"identical", "tighter" and "looser" are proven. Each difference comes with a call
+that shows it.
+
+Exit code: 0 if they are identical, 1 if they are not or it cannot be told, 2 or
+more on an error.`,
+		Example: examples(name,
+			`# Do the same pods on two nodes run under the same filters?`,
+			`kubectl seccomp diff web-a web-b`,
+			`# Is the sidecar as confined as the main container?`,
+			`kubectl seccomp diff deploy/web:nginx deploy/web:sidecar`,
+			`# Across namespaces, for a script`,
+			`kubectl seccomp diff staging/deploy/web production/deploy/web -o jsonpath='{.relation}'`),
+		Args: operands(2, "two operands, A and B"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := &diffOptions{common: c}
+			if err := o.Complete(probe, output, args); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	probe.add(cmd.Flags())
+	output.add(cmd)
+	return cmd
+}
+
+// Complete turns flags and operands into what is to be done.
+func (o *diffOptions) Complete(probe *probeFlags, output *outputFlags, args []string) (err error) {
+	o.A, o.B = args[0], args[1]
+	human := printer.Human{Color: output.color}
+	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human}); err != nil {
+		return err
+	}
+	if err := probe.validate(); err != nil {
+		return err
+	}
+	o.Resolver, o.Prober, err = o.connect(probe)
+	return err
+}
+
+// Run reads both containers and prints how they differ.
+func (o *diffOptions) Run(ctx context.Context) error {
+	sources, err := read(ctx, o.Resolver, o.Prober, []string{o.A, o.B})
+	if err != nil {
+		return err
+	}
+	var sides [2]source
+	for i, pods := range sources {
+		if sides[i], err = alike(pods); err != nil {
+			return err
+		}
+		for _, s := range pods {
+			for _, w := range s.warnings() {
+				o.warn(w)
+			}
+		}
+	}
+	d, err := compare(sides[0], sides[1])
+	if err != nil {
+		return err
+	}
+	if err := o.Printer.PrintObj(d, o.Out); err != nil {
+		return err
+	}
+	if d.Relation != v1alpha1.Identical {
+		return errDifferent
+	}
+	return nil
+}
+
+// alike returns the first of a workload's containers, if it stands for all.
+func alike(pods []source) (source, error) {
+	for _, s := range pods[1:] {
+		if !sameStack(pods[0], s) {
+			return source{}, fmt.Errorf("compare %s: its pods do not have the same filters: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
+				s.operand.Text, pods[0].container, s.container)
+		}
+	}
+	return pods[0], nil
+}

@@ -1,0 +1,158 @@
+// Package printer shows the kinds of API version seccomp.kubectl.dev/v1alpha1
+// to people.
+//
+// Its printers print what is in the object and nothing else, so that -o json
+// has everything that a person was told.
+package printer
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+)
+
+// Human prints a Dump, a DumpList, a Diff or a Version for a person to read.
+type Human struct {
+	Color terminal.Color
+	// Width is the columns to fill; 0 for those of the terminal.
+	Width int
+	// Wide lists all syscalls of a dump, also of large groups.
+	Wide bool
+	// Threads lists single threads of a dump.
+	Threads bool
+}
+
+var _ printers.ResourcePrinter = Human{}
+
+// PrintObj implements printers.ResourcePrinter.
+func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
+	if h.Width == 0 {
+		h.Width = terminal.Width(w)
+	}
+	out := &output{Writer: w, color: h.Color.On(w), width: h.Width}
+	switch obj := obj.(type) {
+	case *v1alpha1.Dump:
+		out.dumps([]v1alpha1.Dump{*obj}, h)
+	case *v1alpha1.DumpList:
+		out.dumps(obj.Items, h)
+	case *v1alpha1.Diff:
+		out.diff(obj)
+	case *v1alpha1.Version:
+		out.version(obj)
+	default:
+		return fmt.Errorf("print %T: no such kind", obj)
+	}
+	return out.err
+}
+
+// output is a writer that keeps its first error.
+type output struct {
+	io.Writer
+	color bool
+	width int
+	err   error
+}
+
+func (o *output) printf(format string, args ...any) {
+	if o.err == nil {
+		_, o.err = fmt.Fprintf(o.Writer, format, args...)
+	}
+}
+
+func (o *output) table(t table) {
+	if !o.color {
+		for i := range t.rows {
+			t.rows[i].style = terminal.Plain
+		}
+	}
+	if o.err == nil {
+		o.err = t.print(o.Writer, o.width)
+	}
+}
+
+// verdict prints the line that comes first.
+func (o *output) verdict(style terminal.Style, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if o.color {
+		line = style.Paint(line)
+	}
+	o.printf("%s\n", line)
+}
+
+func (o *output) version(v *v1alpha1.Version) {
+	t := table{wrap: []int{1}}
+	t.add("Version", v.Version)
+	t.add("Probe image", v.ProbeImage)
+	t.add("Syscall tables", "Linux "+v.SyscallTables)
+	t.add("Built with", v.GoVersion+", "+v.Platform)
+	o.table(t)
+}
+
+// container names a source's container.
+func container(s v1alpha1.Source) string {
+	return s.Namespace + "/" + s.Pod + ":" + s.Container
+}
+
+// action is an action as people write it: ERRNO(EPERM).
+func action(a v1alpha1.Action) string {
+	switch {
+	case a.Action == v1alpha1.ActionUndecided:
+		return "undecided"
+	case a.Errno != "":
+		return a.Action + "(" + a.Errno + ")"
+	case a.HasData():
+		return fmt.Sprintf("%s(%d)", a.Action, a.Data)
+	}
+	return a.Action
+}
+
+// count is a number with its noun: "1 filter", "2 filters".
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "ss"):
+		return fmt.Sprintf("%d %ses", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// when is a condition, with the outline of one that is too long for words.
+func when(condition string, outline []string) string {
+	return strings.Join(append([]string{condition}, outline...), "\n")
+}
+
+// numberRange is a range of syscall numbers: in decimal, but for those with bit
+// 30 set, which are written with it in sight.
+func numberRange(n v1alpha1.Numbers) string {
+	first, last := number(n.First), number(n.Last)
+	switch {
+	case first == last:
+		return first
+	// The last number with the same two upper bits: x32's is bit 30.
+	case strings.HasSuffix(n.Last, "fffffff") && len(n.Last) == len("0x3fffffff"):
+		return first + " and above"
+	}
+	return first + ".." + last
+}
+
+func number(hex string) string {
+	if v, err := strconv.ParseUint(hex, 0, 32); err == nil && v < 1<<30 {
+		return strconv.FormatUint(v, 10)
+	}
+	return hex
+}

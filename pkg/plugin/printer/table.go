@@ -1,0 +1,163 @@
+package printer
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+)
+
+// gap is between two columns, as kubectl get has it.
+const gap = "   "
+
+// minWrap is the least width that columns are wrapped to, however narrow the
+// terminal.
+const minWrap = 24
+
+// table is columns of text without borders.
+type table struct {
+	header []string // nil: none
+	rows   []row
+	wrap   []int // the columns that give way where the whole is too wide
+}
+
+// row is one row of a table.
+type row struct {
+	cells []string
+	style terminal.Style // of the last cell
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, row{cells: cells}) }
+
+// print writes the table, at most width wide if its other columns allow.
+func (t *table) print(w io.Writer, width int) error {
+	widths := t.widths(width)
+	var out bytes.Buffer
+	layout := tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
+		Alignment:  tw.CellAlignment{Global: tw.AlignLeft},
+		Padding:    tw.CellPadding{Global: tw.Padding{Right: gap, Overwrite: true}},
+	}
+	tab := tablewriter.NewTable(&out,
+		tablewriter.WithConfig(tablewriter.Config{Header: layout, Row: layout, Behavior: tw.Behavior{TrimSpace: tw.Off}}),
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Symbols:  tw.NewSymbols(tw.StyleNone),
+			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
+		})),
+	)
+	// firsts maps the lines that rows begin at to the rows.
+	firsts := make(map[int]row)
+	line := 0
+	if t.header != nil {
+		tab.Header(t.header)
+		line++
+	}
+	for _, r := range t.rows {
+		firsts[line] = r
+		cells, height := slices.Clone(r.cells), 1
+		for i := range cells {
+			cells[i] = wrap(cells[i], widths[i])
+			height = max(height, 1+strings.Count(cells[i], "\n"))
+		}
+		line += height
+		if err := tab.Append(cells); err != nil {
+			return err
+		}
+	}
+	if err := tab.Render(); err != nil {
+		return err
+	}
+	line = 0
+	for text := range strings.Lines(out.String()) {
+		text = strings.TrimRight(text, " \n")
+		// Painted here, so that the layout sees plain text only.
+		if r, ok := firsts[line]; ok && r.style != terminal.Plain {
+			last := r.cells[len(r.cells)-1]
+			if before, ok := strings.CutSuffix(text, last); ok {
+				text = before + r.style.Paint(last)
+			}
+		}
+		if _, err := io.WriteString(w, text+"\n"); err != nil {
+			return err
+		}
+		line++
+	}
+	return nil
+}
+
+// widths returns how wide each column is to be: as wide as its cells, or less for
+// those that give way.
+func (t *table) widths(total int) []int {
+	columns := len(t.header)
+	for _, r := range t.rows {
+		columns = max(columns, len(r.cells))
+	}
+	widths := make([]int, columns)
+	measure := func(cells []string) {
+		for i, cell := range cells {
+			for line := range strings.Lines(cell) {
+				widths[i] = max(widths[i], twwidth.Width(strings.TrimSuffix(line, "\n")))
+			}
+		}
+	}
+	measure(t.header)
+	for _, r := range t.rows {
+		measure(r.cells)
+	}
+	// The narrower of the columns that give way are served first, so that each
+	// may use what those before it left of their share.
+	giving := slices.Clone(t.wrap)
+	slices.SortFunc(giving, func(a, b int) int { return widths[a] - widths[b] })
+	for i, width := range widths {
+		if !slices.Contains(giving, i) {
+			total -= width
+		}
+		if i > 0 {
+			total -= len(gap)
+		}
+	}
+	for n, i := range giving {
+		widths[i] = min(widths[i], max(total/(len(giving)-n), minWrap))
+		total -= widths[i]
+	}
+	return widths
+}
+
+// wrap breaks the lines of a text at spaces into lines of at most width columns;
+// a longer word has a line of its own.
+func wrap(text string, width int) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if twwidth.Width(line) > width {
+			line = wrapLine(line, width)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func wrapLine(text string, width int) string {
+	var (
+		lines []string
+		line  string
+	)
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case line == "":
+			line = word
+		case twwidth.Width(line)+1+twwidth.Width(word) <= width:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	return strings.Join(append(lines, line), "\n")
+}

@@ -1,0 +1,125 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
+)
+
+// Resolver finds the containers that an operand names.
+type Resolver interface {
+	Resolve(context.Context, target.Operand) ([]target.Container, error)
+}
+
+// Prober reads what confines containers: one report for each of their nodes.
+type Prober interface {
+	Probe(context.Context, []target.Container) (map[string]*report.Report, error)
+}
+
+// probeFlags say how a probe is run.
+type probeFlags struct {
+	image          string
+	pullPolicy     string
+	namespace      string
+	timeout        time.Duration
+	leastPrivilege bool
+	allThreads     bool
+}
+
+func (f *probeFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.image, "image", ProbeImage, "Image of the probe")
+	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "When to pull the image: Always, IfNotPresent, Never")
+	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods; it must admit privileged ones")
+	flags.DurationVar(&f.timeout, "timeout", probepod.DefaultTimeout, "How long reading may take, pulling the image included")
+	flags.BoolVar(&f.leastPrivilege, "least-privilege", false, "Run the probe with the few capabilities that it needs instead of privileged")
+	flags.BoolVar(&f.allThreads, "all-threads", false, "Stop and read every thread, not one of those that look alike in /proc")
+}
+
+func (f *probeFlags) validate() error {
+	switch corev1.PullPolicy(f.pullPolicy) {
+	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+	default:
+		return fmt.Errorf("--image-pull-policy %q: want Always, IfNotPresent or Never", f.pullPolicy)
+	}
+	switch {
+	case f.image == "":
+		return errors.New("--image: want the name of an image")
+	case f.namespace == "":
+		return errors.New("--probe-namespace: want the name of a namespace")
+	case f.timeout < time.Second:
+		return fmt.Errorf("--timeout %v: want a second or more", f.timeout)
+	}
+	return nil
+}
+
+// prober runs probe pods.
+type prober struct {
+	client   probepod.Client
+	options  probepod.Options
+	progress io.Writer
+}
+
+func (p *prober) Probe(ctx context.Context, targets []target.Container) (map[string]*report.Report, error) {
+	return probepod.Run(ctx, p.client, p.options, targets, p.progress)
+}
+
+// connect returns what reads containers of the cluster that the flags say.
+func (c *common) connect(f *probeFlags) (Resolver, Prober, error) {
+	config, err := c.config.ToRESTConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := probepod.NewClient(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	progress := io.Discard
+	if c.verbose || terminal.IsTerminal(c.ErrOut) {
+		progress = c.ErrOut
+	}
+	return target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn},
+		&prober{client, probepod.Options{
+			Image:          f.image,
+			PullPolicy:     corev1.PullPolicy(f.pullPolicy),
+			Namespace:      f.namespace,
+			Timeout:        f.timeout,
+			LeastPrivilege: f.leastPrivilege,
+			AllThreads:     f.allThreads,
+			Version:        Version,
+			Kubectl:        kubectl(c.config),
+		}, progress}, nil
+}
+
+// kubectl is how a kubectl command for the same cluster begins.
+func kubectl(config *genericclioptions.ConfigFlags) string {
+	command := "kubectl"
+	for _, flag := range []struct {
+		name  string
+		value *string
+	}{{"kubeconfig", config.KubeConfig}, {"context", config.Context}, {"cluster", config.ClusterName}, {"user", config.AuthInfoName}, {"server", config.APIServer}} {
+		if flag.value != nil && *flag.value != "" {
+			command += " --" + flag.name + "=" + *flag.value
+		}
+	}
+	return command
+}
+
+// warn says what a result lacks.
+func (c *common) warn(err error) {
+	fmt.Fprintf(c.ErrOut, "warning: %s\n", terminal.Line(err.Error()))
+}

@@ -1,0 +1,88 @@
+package plugin
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // credential plugins of kubeconfigs
+	"k8s.io/klog/v2"
+)
+
+// common is what all commands have.
+type common struct {
+	genericiooptions.IOStreams
+	config  *genericclioptions.ConfigFlags
+	verbose bool
+}
+
+// NewCommand returns the plugin's root command. arg0 is the name by which it was
+// run: usage texts say "kubectl seccomp" for a plugin named kubectl-seccomp, and
+// follow any other name it is given.
+func NewCommand(arg0 string, streams genericiooptions.IOStreams) *cobra.Command {
+	c := &common{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
+	name := displayName(arg0)
+	root := &cobra.Command{
+		Use:   "kubectl-seccomp",
+		Short: "Show what seccomp really enforces on a pod",
+		Long: `Show what the kernel really enforces on a pod, and how it differs from another.
+
+The filters are copied out of the kernel, from the running processes of a
+container, by a short-lived pod on its node.`,
+		Example:       examples(name, `kubectl seccomp diff web-a web-b`, `kubectl seccomp dump deploy/web`),
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			if !c.verbose {
+				// What client-go logs of its own accord is not one clear line.
+				klog.SetLogger(logr.Discard())
+			}
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	c.config.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "Say on stderr what is being done")
+	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newVersionCommand(c, name))
+	return root
+}
+
+// displayName is how a user types the plugin's name: kubectl finds
+// kubectl-foo_bar for "kubectl foo-bar".
+func displayName(arg0 string) string {
+	base := strings.TrimSuffix(filepath.Base(arg0), ".exe")
+	if plugin, ok := strings.CutPrefix(base, "kubectl-"); ok {
+		return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
+	}
+	return base
+}
+
+// examples indents the lines of a help text's examples, under the name that the
+// plugin was run by.
+func examples(name string, lines ...string) string {
+	for i, line := range lines {
+		lines[i] = strings.ReplaceAll("  "+line, "kubectl seccomp", name)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// operands returns a check of how many operands a command is given.
+func operands(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return fmt.Errorf("%s takes %s, not %d; see `%s --help`", cmd.Name(), what, len(args), cmd.CommandPath())
+	}
+}

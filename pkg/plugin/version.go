@@ -1,0 +1,45 @@
+package plugin
+
+import (
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// What a release is built with, by the linker's -X.
+var (
+	Version    = "dev"
+	ProbeImage = "kubectl-seccomp/probe:dev" // default of --image
+)
+
+func newVersionCommand(c *common, name string) *cobra.Command {
+	output := newOutputFlags()
+	cmd := &cobra.Command{
+		Use:                   "version [flags]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Show what this build of the plugin is made of",
+		Example:               examples(name, `kubectl seccomp version`, `kubectl seccomp version -o json`),
+		Args:                  operands(0, "no operands"),
+		RunE: func(*cobra.Command, []string) error {
+			p, err := output.printer(map[string]printers.ResourcePrinter{"": printer.Human{Color: output.color}})
+			if err != nil {
+				return err
+			}
+			return p.PrintObj(&v1alpha1.Version{
+				TypeMeta:      v1alpha1.TypeMeta("Version"),
+				Version:       Version,
+				ProbeImage:    ProbeImage,
+				SyscallTables: syscalls.KernelVersion,
+				GoVersion:     runtime.Version(),
+				Platform:      runtime.GOOS + "/" + runtime.GOARCH,
+			}, c.Out)
+		},
+	}
+	output.add(cmd)
+	return cmd
+}

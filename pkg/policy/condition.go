@@ -86,7 +86,7 @@ func newConditions(m *bdd.Manager, form Form, kernel bool) *conditions {
 // into the sequential form: what is large there has no words.
 const (
 	conditionNodes = 1 << 18
-	reorderNodes   = 1 << 13
+	reorderNodes   = 1 << 11
 )
 
 // of returns the condition that a Boolean diagram of c.m, on which arch and nr

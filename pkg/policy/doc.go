@@ -54,10 +54,15 @@
 // A shift by 32 or more, which seccomp allows for a shift by X only, is taken
 // modulo 32, as x86 and arm64 do it. Other architectures may differ.
 //
+// Lists are bounded: a filter can treat every other number differently, which
+// makes 2^31 regions. Comparison.Truncated and Partition.Truncated say so; the
+// Relation of two policies always is about all calls.
+//
 // Two things about the kernel are not in the filters and not in the policy:
 // USER_NOTIF without a listener and TRACE without a tracer act as
 // ERRNO(ENOSYS); and on x86-64 some kernels exempt the calls uprobe and
-// uretprobe from seccomp.
+// uretprobe from seccomp. Policy.Lint points out where that matters, besides
+// other things that a reader may not expect.
 //
 // Names are presentation only. A Condition is in terms of what the kernel calls
 // the arguments and their values; before it is returned, it is turned into a

@@ -13,8 +13,9 @@ const (
 	maxSpans   = 24
 	maxBranch  = 12 // different sub-diagrams below one operand
 	maxCubes   = 24
-	maxISOP    = 20000 // recursive steps
-	coverNodes = 4000  // nodes of a diagram that a cover is looked for
+	maxISOP    = 4000 // recursive steps
+	coverNodes = 600  // nodes of a diagram that a cover is looked for
+	simple     = 4    // what is as cheap as this is not improved on
 )
 
 // express returns the cheapest expr found for a Boolean diagram of sequential
@@ -22,7 +23,7 @@ const (
 func express(m *bdd.Manager, f bdd.Ref) expr {
 	x := expresser{m: m, memo: map[bdd.Ref]expr{}}
 	g := m.Not(f)
-	best := cheapest(x.structured(f), negated(x.structured(g)), x.covered(f), negated(x.covered(g)))
+	best := x.improve(cheapest(x.structured(f), negated(x.structured(g))), f, g)
 	if best == nil || best.cost() > maxCost {
 		return nil
 	}
@@ -102,7 +103,15 @@ func (x *expresser) single(o operand64, f bdd.Ref) expr {
 		return always(f == bdd.True)
 	}
 	g := x.m.Not(f)
-	return cheapest(x.spans(o, f), negated(x.spans(o, g)), x.covered(f), negated(x.covered(g)))
+	return x.improve(cheapest(x.spans(o, f), negated(x.spans(o, g))), f, g)
+}
+
+// improve returns e, or a cover of f or of its negation g if that is cheaper.
+func (x *expresser) improve(e expr, f, g bdd.Ref) expr {
+	if e != nil && e.cost() <= simple {
+		return e
+	}
+	return cheapest(e, x.covered(f), negated(x.covered(g)))
 }
 
 // spans returns f as the ranges of values for which it holds.
@@ -297,7 +306,7 @@ func (c *cover) isop(lower, upper bdd.Ref) ([]cube, bdd.Ref) {
 	cubes1, f1 := c.isop(m.And(l1, m.Not(u0)), u1)
 	either := m.Or(m.And(l0, m.Not(f0)), m.And(l1, m.Not(f1)))
 	cubes, f := c.isop(either, m.And(u0, u1))
-	if len(cubes0)+len(cubes1)+len(cubes) > 4*maxCubes {
+	if len(cubes0)+len(cubes1)+len(cubes) > 2*maxCubes {
 		c.failed = true
 		return nil, bdd.False
 	}

@@ -51,7 +51,7 @@ func of(s bpf.Stack, order binary.ByteOrder, l limits) *Policy {
 	}
 	b := newBuilder(Interleaved, order, l)
 	root := b.stack(s)
-	if b.m.Level(root) != bdd.LeafLevel || b.m.Value(root) == undecided {
+	if hasUndecided(b.m, root) {
 		root = b.refine(root, s)
 	}
 	p.form, p.diagram = Interleaved, b.m.Export(root)

@@ -67,9 +67,7 @@ func regions(m *bdd.Manager, f bdd.Ref, abis []syscalls.ABI) (list []region, com
 			return true
 		})
 	}
-	if slices.ContainsFunc(groups, func(g group) bool { return g.single() }) {
-		slices.SortStableFunc(list, func(x, y region) int { return rank(x.ABI, abis) - rank(y.ABI, abis) })
-	}
+	slices.SortStableFunc(list, func(x, y region) int { return rank(x.ABI, abis) - rank(y.ABI, abis) })
 	return list, complete
 }
 
@@ -160,26 +158,20 @@ func without(r Run, listed map[uint32]bool) []Run {
 	return runs
 }
 
-// split cuts a run of numbers where the ABI changes.
+// split cuts a run of numbers where the ABI changes: on x86-64, x32 has those
+// from 0x40000000 to 0x7fffffff.
 func split(arch []Run, r Run) []Run {
 	if arch[0] != (Run{syscalls.AMD64.AuditArch(), syscalls.AMD64.AuditArch()}) {
 		return []Run{r}
 	}
-	const part = 1 << 30 // bit 30 is what tells x32
 	var runs []Run
-	for first := r.First; ; {
-		end := first | (part - 1)
-		if end >= r.Last {
-			return append(runs, Run{first, r.Last})
+	for _, cut := range []uint32{1 << 30, 1 << 31} {
+		if r.First < cut && cut <= r.Last {
+			runs = append(runs, Run{r.First, cut - 1})
+			r.First = cut
 		}
-		// Both parts from bit 31 on are of one ABI.
-		if first < 2*part || end >= 3*part {
-			runs = append(runs, Run{first, end})
-			first = end + 1
-			continue
-		}
-		return append(runs, Run{first, r.Last})
 	}
+	return append(runs, r)
 }
 
 func abiOf(g group, r Run) syscalls.ABI {

@@ -24,9 +24,7 @@ var ipcCalls = map[string]uint32{
 // multiplexed returns how a call can be made through socketcall or ipc, for which
 // libseccomp adds a rule too (src/syscalls.c, abi_rule_add).
 func multiplexed(abi syscalls.ABI, name string) (multiplexedCall, bool) {
-	switch abi {
-	case syscalls.I386, syscalls.PPC, syscalls.PPC64, syscalls.PPC64LE, syscalls.S390, syscalls.S390X, syscalls.MIPS, syscalls.MIPSLE:
-	default:
+	if !multiplexes(abi) {
 		return multiplexedCall{}, false
 	}
 	through := "socketcall"
@@ -39,4 +37,13 @@ func multiplexed(abi syscalls.ABI, name string) (multiplexedCall, bool) {
 	}
 	number, ok := abi.Number(through)
 	return multiplexedCall{number, call}, ok
+}
+
+// multiplexes tells whether libseccomp knows of socketcall and ipc under an ABI.
+func multiplexes(abi syscalls.ABI) bool {
+	switch abi {
+	case syscalls.I386, syscalls.PPC, syscalls.PPC64, syscalls.PPC64LE, syscalls.S390, syscalls.S390X, syscalls.MIPS, syscalls.MIPSLE:
+		return true
+	}
+	return false
 }

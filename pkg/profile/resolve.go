@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
@@ -13,19 +14,22 @@ import (
 type resolver struct {
 	*Profile
 	*reading
-	target  Target
-	loaded  *Loaded
-	calls   map[syscalls.ABI]map[uint32]*call
-	skipped map[string]bool // names that libseccomp has not
+	target Target
+	loaded *Loaded
+	calls  map[syscalls.ABI]map[uint32]*call
+	// absent are calls that an ABI has not, and libseccomp has rules for all the
+	// same, under pseudo-numbers. They come to nothing, but can contradict each
+	// other and be in the way of others.
+	absent map[syscalls.ABI]map[string]*call
 }
 
 // A call is what is known of one number.
 type call struct {
 	rules []Rule
+	// mixed tells that at some time there were rules with different actions, of
+	// which libseccomp may have refused the second whatever came after.
+	mixed bool
 }
-
-// always tells whether the call has one rule, without conditions.
-func (c *call) always() bool { return len(c.rules) > 0 && len(c.rules[0].Conditions) == 0 }
 
 // resolve fills in the loaded profile's Default, ABIs and Rules.
 func (r *resolver) resolve() error {
@@ -48,16 +52,23 @@ func (r *resolver) resolve() error {
 		}
 	}
 	for _, abi := range r.loaded.ABIs {
-		numbers := make([]uint32, 0, len(r.calls[abi]))
-		for nr := range r.calls[abi] {
-			numbers = append(numbers, nr)
+		for _, nr := range slices.Sorted(maps.Keys(r.calls[abi])) {
+			c := r.calls[abi][nr]
+			r.loaded.Rules = append(r.loaded.Rules, c.rules...)
+			why := competing(c.rules)
+			if c.mixed {
+				why = differentActions
+			}
+			if why == "" {
+				why = r.unloaded(abi)
+			}
+			if why != "" {
+				r.loaded.Dependent = append(r.loaded.Dependent, Dependent{abi, nr, c.rules[0].Name, why})
+			}
 		}
-		slices.Sort(numbers)
-		for _, nr := range numbers {
-			rules := r.calls[abi][nr].rules
-			r.loaded.Rules = append(r.loaded.Rules, rules...)
-			if why := competing(rules); why != "" {
-				r.loaded.Dependent = append(r.loaded.Dependent, Dependent{abi, nr, rules[0].Name, why})
+		for _, name := range slices.Sorted(maps.Keys(r.absent[abi])) {
+			if r.absent[abi][name].mixed {
+				r.loaded.Dependent = append(r.loaded.Dependent, Dependent{abi, NoNumber, name, differentActions})
 			}
 		}
 	}
@@ -133,8 +144,10 @@ func (r *resolver) architectures() error {
 		}
 	}
 	r.calls = map[syscalls.ABI]map[uint32]*call{}
+	r.absent = map[syscalls.ABI]map[string]*call{}
 	for _, abi := range r.loaded.ABIs {
 		r.calls[abi] = map[uint32]*call{}
+		r.absent[abi] = map[string]*call{}
 	}
 	return nil
 }
@@ -240,7 +253,8 @@ func (r *resolver) conditions(n *node, args []LinuxSeccompArg) ([][]Condition, e
 func (r *resolver) addRule(n *node, rule Rule) error {
 	for _, abi := range r.loaded.ABIs {
 		rule.ABI = abi
-		if m, ok := multiplexed(abi, rule.Name); ok {
+		m, both := multiplexed(abi, rule.Name)
+		if both {
 			through := rule
 			through.NR = m.number
 			// libseccomp writes the sub-call over what the rule has to say about
@@ -251,29 +265,31 @@ func (r *resolver) addRule(n *node, rule Rule) error {
 					through.Conditions = append(through.Conditions, c)
 				}
 			}
-			if err := r.addNumber(n, through); err != nil {
+			if err := r.addTo(at(r.calls[abi], m.number), n, through); err != nil {
 				return err
 			}
 		}
-		if nr, ok := abi.Number(rule.Name); ok {
-			rule.NR = nr
-			if err := r.addNumber(n, rule); err != nil {
-				return err
-			}
+		nr, ok := abi.Number(rule.Name)
+		var c *call
+		switch {
+		case ok:
+			c = at(r.calls[abi], nr)
+		case both || !multiplexes(abi):
+			c = at(r.absent[abi], rule.Name)
+		default:
+			continue
+		}
+		rule.NR = nr
+		if err := r.addTo(c, n, rule); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// addNumber adds a rule to those of its number, as db_rule_add of libseccomp does.
-func (r *resolver) addNumber(n *node, rule Rule) error {
+// addTo adds a rule to a call, as db_rule_add of libseccomp does.
+func (r *resolver) addTo(c *call, n *node, rule Rule) error {
 	rule.Conditions = narrow(rule.ABI, rule.Conditions)
-	calls := r.calls[rule.ABI]
-	c := calls[rule.NR]
-	if c == nil {
-		c = &call{}
-		calls[rule.NR] = c
-	}
 	for _, old := range c.rules {
 		switch {
 		case slices.Equal(old.Conditions, rule.Conditions) && old.Return == rule.Return:
@@ -283,6 +299,7 @@ func (r *resolver) addNumber(n *node, rule Rule) error {
 			return r.errorf(n, ErrRefused, "the rule for %s contradicts one of syscalls[%d] under %s: the conditions are the same, the actions are not", rule.Name, old.Entry, rule.ABI)
 		case prefix(old.Conditions, rule.Conditions):
 			r.warn(n, Shadowed, "the rule for %s has no effect: syscalls[%d] has the call with fewer conditions", rule.Name, old.Entry)
+			c.mixed = c.mixed || old.Return != rule.Return && len(old.Conditions) > 0
 			return nil
 		}
 	}
@@ -291,10 +308,22 @@ func (r *resolver) addNumber(n *node, rule Rule) error {
 			return false
 		}
 		r.warn(r.root.get("syscalls").item(old.Entry), Shadowed, "the rule for %s has no effect: syscalls[%d] has the call with fewer conditions", old.Name, rule.Entry)
+		c.mixed = c.mixed || old.Return != rule.Return && len(rule.Conditions) > 0
 		return true
 	})
 	c.rules = append(c.rules, rule)
+	c.mixed = c.mixed || competing(c.rules) == differentActions
 	return nil
+}
+
+// at returns what a map has for a key, and makes it if there is nothing.
+func at[K comparable](m map[K]*call, key K) *call {
+	c := m[key]
+	if c == nil {
+		c = &call{}
+		m[key] = c
+	}
+	return c
 }
 
 // narrow returns conditions as libseccomp compares them under an ABI: 64 bits or

@@ -230,7 +230,8 @@ func seccomp(t *testing.T, args ...string) result {
 	return begin(t, cluster.Kubeconfig, args...).wait()
 }
 
-// probes returns the names of the probe pods in a namespace.
+// probes returns the names of the probe pods in a namespace that read pods of
+// this run of the tests.
 func probes(t *testing.T, namespace string) (names []string) {
 	t.Helper()
 	list, err := client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: probepod.Selector})
@@ -238,24 +239,36 @@ func probes(t *testing.T, namespace string) (names []string) {
 		t.Fatal(err)
 	}
 	for _, p := range list.Items {
-		names = append(names, p.Name)
+		if strings.Contains(p.Annotations[probepod.AnnotationTargets], ns+"/") {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }
 
 // nothingLeft fails the test if there is a probe pod, or if a process of one
-// outlives its grace period. The nodes are this machine.
+// outlives its grace period. The nodes are this machine. What is left is deleted,
+// so that the next test does not find it.
 func nothingLeft(t *testing.T, namespace string) {
 	t.Helper()
-	if names := probes(t, namespace); len(names) > 0 {
-		t.Errorf("probe pods are left: %v", names)
+	for _, name := range probes(t, namespace) {
+		t.Errorf("probe pod %s is left", name)
+		if namespace != metav1.NamespaceAll {
+			client.CoreV1().Pods(namespace).Delete(t.Context(), name, *metav1.NewDeleteOptions(0))
+		}
 	}
+	ids := targetIDs(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	err := poll(ctx, func() error {
 		for pid, cmdline := range cmdlines() {
-			if strings.HasPrefix(cmdline, "/probe collect") {
-				return fmt.Errorf("pid %d is a probe", pid)
+			if !strings.HasPrefix(cmdline, "/probe collect") {
+				continue
+			}
+			for _, id := range ids {
+				if strings.Contains(cmdline, id) {
+					return fmt.Errorf("pid %d is a probe", pid)
+				}
 			}
 		}
 		return nil
@@ -263,6 +276,26 @@ func nothingLeft(t *testing.T, namespace string) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// targetIDs returns the container IDs of the pods that the tests read.
+func targetIDs(t *testing.T) (ids []string) {
+	t.Helper()
+	list, err := client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list.Items {
+		for _, c := range p.Status.ContainerStatuses {
+			if c.ContainerID != "" {
+				ids = append(ids, c.ContainerID)
+			}
+			if last := c.LastTerminationState.Terminated; last != nil && last.ContainerID != "" {
+				ids = append(ids, last.ContainerID)
+			}
+		}
+	}
+	return ids
 }
 
 // failed fails the test if a run did not end as a failed one should: exit code 2

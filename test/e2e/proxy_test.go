@@ -59,6 +59,8 @@ func newProxy(t *testing.T, p *proxy) *proxy {
 		Transport:      transport,
 		FlushInterval:  -1, // watches and logs
 		ModifyResponse: p.after,
+		// Requests that the plugin gives up, and an API server that is away.
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { panic(http.ErrAbortHandler) },
 	}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.before == nil || p.before(w, r) {

@@ -87,9 +87,9 @@ func Run(ctx context.Context, c Client, o Options, targets []target.Container, p
 	}
 	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, reports: make(map[string]*report.Report)}
 
-	ctx, stop := r.handleSignals(ctx)
+	parent, stop := r.handleSignals(ctx)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout(), ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(parent, o.timeout(), ErrTimeout)
 	defer cancel()
 
 	byNode := make(map[string][]target.Container)
@@ -102,6 +102,11 @@ func Run(ctx context.Context, c Client, o Options, targets []target.Container, p
 		g.Go(func() error { return r.node(ctx, node, unique(targets)) })
 	}
 	g.Wait()
+	if interrupted := new(Interrupted); errors.As(context.Cause(parent), &interrupted) {
+		// It may have come when everything was read already. Who interrupts a
+		// command does not expect it to succeed.
+		r.fail(interrupted)
+	}
 	after := errors.Join(r.after...)
 	if r.first != nil {
 		return nil, errors.Join(r.first, after)

@@ -365,7 +365,9 @@ func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return // processes there cannot be sent signals
 	}
-	defer func(f func(int)) { exitFunc = f }(exitFunc)
+	defer func(f func(int), w io.Writer) { exitFunc, lastWords = f, w }(exitFunc, lastWords)
+	var words strings.Builder
+	lastWords = &words
 	exited := make(chan int, 1)
 	exitFunc = func(code int) { exited <- code }
 	kill := func(sig syscall.Signal) {
@@ -394,12 +396,12 @@ func TestSignals(t *testing.T) {
 		})
 		return false
 	}
-	_, progress, err := run(t, s, Options{})
+	_, _, err := run(t, s, Options{})
 	var interrupted *Interrupted
 	if !errors.As(err, &interrupted) || interrupted.ExitCode() != 128+15 {
 		t.Errorf("error %v, want Interrupted by SIGTERM", err)
 	}
-	if want := "kubectl delete pod seccomp-probe-node-a-"; !strings.Contains(progress, want) {
-		t.Errorf("the second signal printed %q, want %q in it", progress, want)
+	if want := "kubectl delete pod seccomp-probe-node-a-"; !strings.Contains(words.String(), want) {
+		t.Errorf("the second signal printed %q, want %q in it", words.String(), want)
 	}
 }

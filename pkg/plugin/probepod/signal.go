@@ -3,6 +3,7 @@ package probepod
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/signal"
@@ -11,8 +12,12 @@ import (
 	"time"
 )
 
-// exitFunc ends the process. Tests replace it.
-var exitFunc = os.Exit
+// exitFunc ends the process, with its last words on lastWords: not on a run's
+// progress, which may go nowhere. Tests replace both.
+var (
+	exitFunc            = os.Exit
+	lastWords io.Writer = os.Stderr
+)
 
 // handleSignals returns a context that the first signal cancels, with
 // *Interrupted as its cause. A second signal prints how to delete what is left
@@ -59,7 +64,7 @@ func (r *runner) sayLeft() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(r.pods)) {
-		fmt.Fprintf(r.out, "not deleted: %s\n", r.deletion(name, r.pods[name]))
+		fmt.Fprintf(lastWords, "not deleted: %s\n", r.deletion(name, r.pods[name]))
 	}
 }
 

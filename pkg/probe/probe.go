@@ -286,7 +286,7 @@ func (c *collector) internFilter(raw []byte) (int, error) {
 	if id, ok := c.filters[sum]; ok {
 		return id, nil
 	}
-	program, err := bpf.Decode(raw, syscalls.OfMachine(runtime.GOARCH)[0].ByteOrder())
+	program, err := bpf.Decode(raw, native().ByteOrder())
 	if err != nil {
 		return 0, err
 	}
@@ -466,6 +466,7 @@ func (t *target) readThreads(ctx context.Context, threads []proc.Thread) (readin
 			again = again || slices.ContainsFunc(failed, transient)
 			continue
 		}
+		problems = append(problems, failed...)
 		for _, member := range groups[g] {
 			readings[member.TID] = reading{r, member.TID != thread.TID}
 		}
@@ -474,7 +475,7 @@ func (t *target) readThreads(ctx context.Context, threads []proc.Thread) (readin
 }
 
 // readOneOf reads one of some threads, the first that can be. If none can it
-// returns why not.
+// returns why not; otherwise the problems are of the reading.
 func (t *target) readOneOf(ctx context.Context, threads []proc.Thread) (proc.Thread, *ptrace.Reading, []*wire.Problem) {
 	var problems []*wire.Problem
 	for _, thread := range threads[:min(len(threads), maxTries)] {
@@ -486,8 +487,14 @@ func (t *target) readOneOf(ctx context.Context, threads []proc.Thread) (proc.Thr
 			p.Code, p.Detail = wire.CodeTooManyStops, fmt.Sprintf("%d threads of the container did not stop, so no more are tried", t.failures)
 			return thread, nil, append(problems, p)
 		}
+		wait := t.fs.Wait(thread)
 		r, err := t.tracer.Read(ctx, thread)
 		if err == nil {
+			if wait == proc.RestartedByNumber && deniesRestart(r) {
+				p.Code, p.Detail = wire.CodeRestartDenied, "its filters do not let restart_syscall through, with which the kernel continues what it waited in when it was stopped"
+				p.Remedy = "allow restart_syscall: any signal that stops the process has the same effect"
+				return thread, r, []*wire.Problem{p}
+			}
 			return thread, r, nil
 		}
 		if !errors.As(err, &p) {
@@ -502,6 +509,28 @@ func (t *target) readOneOf(ctx context.Context, threads []proc.Thread) (proc.Thr
 	}
 	return proc.Thread{}, nil, problems
 }
+
+// deniesRestart tells whether filters keep restart_syscall(2) from being executed.
+func deniesRestart(r *ptrace.Reading) bool {
+	abi := native()
+	nr, ok := abi.Number("restart_syscall")
+	if !ok {
+		return false
+	}
+	var stack bpf.Stack
+	for _, raw := range r.Filters {
+		f, err := bpf.Decode(raw, abi.ByteOrder())
+		if err != nil {
+			return false
+		}
+		stack = append(stack, f)
+	}
+	action := stack.Run(&bpf.Data{NR: nr, Arch: abi.AuditArch()}, abi.ByteOrder()).Ret.Action()
+	return action != bpf.Allow && action != bpf.Log
+}
+
+// native returns the ABI that the machine's programs are for.
+func native() syscalls.ABI { return syscalls.OfMachine(runtime.GOARCH)[0] }
 
 // transient tells problems that come of a process that changes.
 func transient(p *wire.Problem) bool {

@@ -361,6 +361,29 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestRestartDenied collects a thread whose sleep fails because it was stopped:
+// see ptrace's test of the same name. It is not kept quiet.
+func TestRestartDenied(t *testing.T) {
+	c := start(t, kerneltest.New(t), 1, 0, "nanosleep")
+	for end := time.Now().Add(10 * time.Second); ; {
+		// That it sleeps by now is its own doing, for which there is no event.
+		thread, err := proc.Host.Thread(c.pid, c.pid)
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("the target does not come to sleep: %v", err)
+		}
+		if proc.Host.Wait(thread) == proc.RestartedByNumber {
+			break
+		}
+	}
+	r := collect(t, t.Context(), Request{Targets: []string{c.ref}})
+	if len(r.problems) != 1 || r.problems[0].Code != wire.CodeRestartDenied {
+		t.Errorf("problems %v", r.problems)
+	}
+	if len(r.states) != 1 || r.states[0].Stack != 0 {
+		t.Errorf("states %+v", r.states)
+	}
+}
+
 // TestLimits has fewer threads looked at than there are.
 func TestLimits(t *testing.T) {
 	c := start(t, kerneltest.New(t), 4, 1, "threads")

@@ -251,6 +251,7 @@ const (
 	CodeUnsupported    = "unsupported"      // the kernel lacks what is needed
 	CodeInvalidTarget  = "invalid-target"   // the target's ID is not one
 	CodeUnreadable     = "unreadable"       // something of /proc could not be read
+	CodeRestartDenied  = "restart-denied"   // the thread was read, and its own filters may have failed the call that the stop interrupted
 	CodeTooManyThreads = "too-many-threads" // the limit per target was reached
 	CodeTooManyStops   = "too-many-stops"   // the limit of failed stops per target was reached
 	CodeTooManyStacks  = "too-many-stacks"  // the limit of distinct stacks per target was reached

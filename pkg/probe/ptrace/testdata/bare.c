@@ -4,6 +4,9 @@
 //	bare hold TID      traces it, without stopping it, until its input ends
 //	bare time TID N    reads the first filter N times and prints for how many
 //	                   nanoseconds the thread was held each time
+//	bare paced TID N   the same, not in one go: it reads the thread's status and
+//	                   sleeps before each, so that the caches are no warmer than
+//	                   they are for who looks at one thread after another
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +62,17 @@ int main(int argc, char **argv)
 			;
 		return 0;
 	}
+	int paced = !strcmp(argv[1], "paced");
 	for (int i = argc > 3 ? atoi(argv[3]) : 1; i > 0; i--) {
+		if (paced) {
+			static char path[64], text[4096];
+			snprintf(path, sizeof path, "/proc/%d/status", tid);
+			FILE *f = fopen(path, "r");
+			if (!f || !fread(text, 1, sizeof text, f))
+				check(-1, path);
+			fclose(f);
+			nanosleep(&(struct timespec){0, 50000}, NULL);
+		}
 		check(ptrace(PTRACE_SEIZE, tid, 0, 0), "seize");
 		long long begin = now();
 		check(ptrace(PTRACE_INTERRUPT, tid, 0, 0), "interrupt");

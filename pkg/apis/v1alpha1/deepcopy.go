@@ -42,6 +42,7 @@ func (d *Dump) DeepCopy() *Dump {
 		return f
 	})
 	out.Problems = slices.Clone(d.Problems)
+	out.Dependent = slices.Clone(d.Dependent)
 	return &out
 }
 
@@ -75,6 +76,7 @@ func (s State) deepCopy() State {
 		u.Archs = slices.Clone(u.Archs)
 		return u
 	})
+	s.Findings = slices.Clone(s.Findings)
 	return s
 }
 

@@ -37,6 +37,15 @@ type Dump struct {
 	Filters []Filter `json:"filters,omitempty"`
 	// Problems are what could not be read, and why.
 	Problems []Problem `json:"problems,omitempty"`
+	// Dependent are calls for which a profile leaves to its compiler what is done.
+	Dependent []Dependent `json:"dependent,omitempty"`
+}
+
+// Dependent is a call whose rules in a profile compete with each other.
+type Dependent struct {
+	ABI     string `json:"abi"`
+	Syscall string `json:"syscall"`
+	Reason  string `json:"reason"`
 }
 
 // DumpList is a list of dumps: of the pods of a workload.
@@ -46,20 +55,33 @@ type DumpList struct {
 	Items []Dump `json:"items"`
 }
 
-// Source is where filters come from: a container and its node.
+// Source is where filters come from: a container and its node, or a file. Of a
+// file that is not a saved dump only the first three, Arch and ABIs are known.
 type Source struct {
-	Operand     string   `json:"operand"` // as it was asked for
-	Namespace   string   `json:"namespace"`
-	Pod         string   `json:"pod"`
-	PodUID      string   `json:"podUID"`
-	Container   string   `json:"container"`
-	ContainerID string   `json:"containerID"`
-	Image       string   `json:"image"`
-	Node        string   `json:"node"`
-	Kernel      string   `json:"kernel"` // release, as uname -r has it
-	Arch        string   `json:"arch"`   // the node's GOARCH, and so the byte order of the filters
-	ABIs        []string `json:"abis"`   // syscall numberings that the node's kernel may accept, native first
-	PID         int      `json:"pid"`    // of the container's init process, in the node's PID namespace
+	Operand string `json:"operand"` // as it was asked for
+	// Format is what a file was taken for; absent: it is no file.
+	Format string `json:"format,omitempty"`
+	// Reader is as which runtime's a profile was interpreted.
+	Reader      string   `json:"reader,omitempty"`
+	Namespace   string   `json:"namespace,omitempty"`
+	Pod         string   `json:"pod,omitempty"`
+	PodUID      string   `json:"podUID,omitempty"`
+	Container   string   `json:"container,omitempty"`
+	ContainerID string   `json:"containerID,omitempty"`
+	Image       string   `json:"image,omitempty"`
+	Node        string   `json:"node,omitempty"`
+	Kernel      string   `json:"kernel,omitempty"` // release, as uname -r has it
+	Arch        string   `json:"arch"`             // the machine's GOARCH, and so the byte order of the filters
+	ABIs        []string `json:"abis"`             // syscall numberings that the machine's kernel may accept, native first
+	PID         int      `json:"pid,omitempty"`    // of the container's init process, in the node's PID namespace
+}
+
+// Name is how a source is called: the container, or else the operand.
+func (s Source) Name() string {
+	if s.Container == "" {
+		return s.Operand
+	}
+	return s.Namespace + "/pod/" + s.Pod + ":" + s.Container
 }
 
 // Confinement is what the kernel holds of a thread.
@@ -87,6 +109,19 @@ type State struct {
 	// that they speak of, and for any other. Absent in mode strict, and where the
 	// filters were not read.
 	Syscalls []Summary `json:"syscalls,omitempty"`
+	// Truncated tells that Syscalls is not complete: the filters tell more calls
+	// apart than can be listed.
+	Truncated bool `json:"truncated,omitempty"`
+	// Findings are what a reader may not expect of the filters.
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Finding is a fact about filters, not necessarily a fault.
+type Finding struct {
+	Check   string `json:"check"` // stable, for scripts
+	ABI     string `json:"abi,omitempty"`
+	Syscall string `json:"syscall,omitempty"`
+	Detail  string `json:"detail"`
 }
 
 // Capabilities are the five sets of a thread, names without CAP_.
@@ -115,8 +150,8 @@ type Summary struct {
 	ABI string `json:"abi"`
 	// Archs are the AUDIT_ARCH_* values, if ABI is OtherABI.
 	Archs []Numbers `json:"archs,omitempty"`
-	// Groups have the most syscalls first among those without a condition.
-	// Exactly one of them is about any call.
+	// Groups are those without a condition first, the one with the most syscalls
+	// before the others. Any call is in exactly one, unless the State is Truncated.
 	Groups []Group `json:"groups"`
 }
 

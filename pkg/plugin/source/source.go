@@ -1,0 +1,58 @@
+package source
+
+import (
+	"encoding/binary"
+	"runtime"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/capability"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// A Source is one that yields a policy, and what is known of it.
+type Source struct {
+	// Dump is all but what the filters do (State.Syscalls). It has a state at
+	// least; the first is that of the subject.
+	Dump v1alpha1.Dump
+	// Stacks are the filters of Dump.States, nil where they were not read and
+	// where there are none.
+	Stacks []bpf.Stack
+	// ABIs are those that its machine accepts, native first.
+	ABIs []syscalls.ABI
+	// Warnings are what does not happen although the source may seem to say so.
+	Warnings []error
+}
+
+// Name is how messages call the source.
+func (s *Source) Name() string { return s.Dump.Source.Name() }
+
+// Order returns the byte order of the source's machine.
+func (s *Source) Order() binary.ByteOrder { return s.ABIs[0].ByteOrder() }
+
+// Policy returns the policy of one of the source's states.
+func (s *Source) Policy(state int) (*policy.Policy, error) {
+	return policy.Of(s.Stacks[state], s.Order())
+}
+
+// Machine returns what a profile that is set beside the source is loaded on.
+func (s *Source) Machine() profile.Target {
+	m := profile.Target{Arch: s.Dump.Source.Arch, Capabilities: s.Dump.States[0].Capabilities.Bounding}
+	if k, err := profile.ParseKernel(s.Dump.Source.Kernel); err == nil {
+		m.Kernel = k
+	}
+	return m
+}
+
+// DefaultMachine is the one that a file is for if nothing says which: this one,
+// and a container that was given nothing in particular. Its kernel is as new as
+// the tables of syscalls.
+func DefaultMachine() profile.Target {
+	m := profile.Target{Arch: runtime.GOARCH, Capabilities: capability.Default.Names()}
+	if k, err := profile.ParseKernel(syscalls.KernelVersion); err == nil {
+		m.Kernel = k
+	}
+	return m
+}

@@ -56,7 +56,7 @@ func (p *Profile) Load(t Target) (*Loaded, error) {
 	}
 	// runc takes a profile without anything in it for none; so does Docker, and
 	// then there is nothing that crun could object to.
-	if read.unconfined || t.OCIRuntime == Runc && read.DefaultAction == "" && len(read.Syscalls) == 0 {
+	if read.unconfined || t.OCIRuntime != Crun && read.DefaultAction == "" && len(read.Syscalls) == 0 {
 		r.loaded.Unconfined = true
 		return r.loaded, nil
 	}

@@ -40,7 +40,7 @@ func (r *resolver) resolve() error {
 	if r.loaded.Default, err = r.action(r.root, r.root.get("defaultAction"), r.DefaultAction, r.DefaultErrnoRet); err != nil {
 		return err
 	}
-	if r.loaded.Default.Action() == bpf.UserNotif && r.target.OCIRuntime == Runc {
+	if r.loaded.Default.Action() == bpf.UserNotif && r.target.OCIRuntime != Crun {
 		return r.errorf(r.root.get("defaultAction"), ErrRefused, "runc does not take SCMP_ACT_NOTIFY as default action")
 	}
 	if err := r.architectures(); err != nil {
@@ -175,6 +175,9 @@ func (r *resolver) addEntry(i int) error {
 	if err != nil {
 		return err
 	}
+	if e.Names == nil && r.target.OCIRuntime == Crun {
+		return r.errorf(n, ErrRefused, "crun does not take an entry without names")
+	}
 	sets, err := r.conditions(n, e.Args)
 	if err != nil {
 		return err
@@ -184,7 +187,7 @@ func (r *resolver) addEntry(i int) error {
 		if at == nil {
 			at = n
 		}
-		if r.target.OCIRuntime == Runc {
+		if r.target.OCIRuntime != Crun {
 			if ret.Action() == bpf.UserNotif && name == "write" {
 				return r.errorf(at, ErrRefused, "runc does not take SCMP_ACT_NOTIFY for write")
 			}
@@ -290,15 +293,20 @@ func (r *resolver) addRule(n *node, rule Rule) error {
 // addTo adds a rule to a call, as db_rule_add of libseccomp does.
 func (r *resolver) addTo(c *call, n *node, rule Rule) error {
 	rule.Conditions = narrow(rule.ABI, rule.Conditions)
+	warn := r.warn
+	if nr, ok := rule.ABI.Number(rule.Name); !ok || nr != rule.NR {
+		// Of socketcall, ipc or nothing, which the profile does not speak of.
+		warn = func(*node, Code, string, ...any) {}
+	}
 	for _, old := range c.rules {
 		switch {
 		case slices.Equal(old.Conditions, rule.Conditions) && old.Return == rule.Return:
-			r.warn(n, Duplicate, "the rule for %s repeats one of syscalls[%d]", rule.Name, old.Entry)
+			warn(n, Duplicate, "the rule for %s repeats one of syscalls[%d]", rule.Name, old.Entry)
 			return nil
 		case slices.Equal(old.Conditions, rule.Conditions) && len(rule.Conditions) > 0:
 			return r.errorf(n, ErrRefused, "the rule for %s contradicts one of syscalls[%d] under %s: the conditions are the same, the actions are not", rule.Name, old.Entry, rule.ABI)
 		case prefix(old.Conditions, rule.Conditions):
-			r.warn(n, Shadowed, "the rule for %s has no effect: syscalls[%d] has the call with fewer conditions", rule.Name, old.Entry)
+			warn(n, Shadowed, "the rule for %s has no effect: syscalls[%d] has the call with fewer conditions", rule.Name, old.Entry)
 			c.mixed = c.mixed || old.Return != rule.Return && len(old.Conditions) > 0
 			return nil
 		}
@@ -307,7 +315,7 @@ func (r *resolver) addTo(c *call, n *node, rule Rule) error {
 		if !prefix(rule.Conditions, old.Conditions) {
 			return false
 		}
-		r.warn(r.root.get("syscalls").item(old.Entry), Shadowed, "the rule for %s has no effect: syscalls[%d] has the call with fewer conditions", old.Name, rule.Entry)
+		warn(r.root.get("syscalls").item(old.Entry), Shadowed, "the rule for %s has no effect: syscalls[%d] has the call with fewer conditions", old.Name, rule.Entry)
 		c.mixed = c.mixed || old.Return != rule.Return && len(rule.Conditions) > 0
 		return true
 	})

@@ -13,7 +13,7 @@ import (
 // the profile names for the ABI, whatever it says about that one. It falls through
 // to the filter otherwise.
 func (r *resolver) enosysStub() bpf.Filter {
-	if r.target.OCIRuntime != Runc {
+	if r.target.OCIRuntime == Crun {
 		return nil
 	}
 	switch r.loaded.Default.Action() {
@@ -81,11 +81,11 @@ func (r *resolver) stubX86(enosys bpf.Instruction) bpf.Filter {
 const x32Bit = 1 << 30
 
 // lastNamed returns the largest number among the calls that the profile names, 0
-// if there is none or the ABI is not listed. Those that libseccomp resolves to
+// if there is none or the ABI is not in question. Those that libseccomp resolves to
 // socketcall or ipc have no number of their own there.
 func (r *resolver) lastNamed(abi syscalls.ABI) uint32 {
 	var last uint32
-	if !slices.Contains(r.loaded.ABIs, abi) {
+	if !slices.Contains(r.loaded.ABIs, abi) || r.target.OCIRuntime == OldRunc && !slices.Contains(r.Architectures, abi.SCMP()) {
 		return 0
 	}
 	for _, e := range r.Syscalls {

@@ -35,13 +35,17 @@ func (r Runtime) String() string {
 type OCIRuntime uint8
 
 const (
+	// Runc is runc since 1.1.15 and 1.2.0-rc.1.
 	Runc OCIRuntime = iota
+	// OldRunc is runc before: its ENOSYS stub is for listed architectures only, and
+	// the machine's own need not be listed.
+	OldRunc
 	Crun
 )
 
 func (r OCIRuntime) String() string {
 	switch r {
-	case Runc:
+	case Runc, OldRunc:
 		return "runc"
 	case Crun:
 		return "crun"

@@ -9,7 +9,8 @@
 //	end                           answers with an errno, or 0
 //	                              and then the filter
 //
-// An answer is a line; the filter is the number of instructions, and each as four
+// Where libseccomp does not come to an end, that errno is ETIMEDOUT. An answer is a
+// line; the filter is the number of instructions, and each as four
 // numbers, all in one line.
 #include <errno.h>
 #include <linux/filter.h>
@@ -18,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int add(scmp_filter_ctx ctx, uint32_t action, int nr, unsigned n, struct scmp_arg_cmp *args)
@@ -41,7 +44,6 @@ static void export(scmp_filter_ctx ctx)
 	int rc = seccomp_export_bpf(ctx, fd);
 	if (rc) {
 		printf("%d\n", -rc);
-		close(fd);
 		return;
 	}
 	off_t length = lseek(fd, 0, SEEK_END);
@@ -51,16 +53,79 @@ static void export(scmp_filter_ctx ctx)
 	for (size_t i = 0; i < n; i++)
 		printf(" %u %u %u %u", f[i].code, f[i].jt, f[i].jf, f[i].k);
 	printf("\n");
-	munmap(f, length);
-	close(fd);
+}
+
+static struct entry {
+	uint32_t action;
+	char name[256];
+	unsigned n;
+	struct scmp_arg_cmp args[16];
+} entries[512];
+static size_t entry_count;
+static char archs[16][32];
+static size_t arch_count;
+
+static void compile(uint32_t byDefault, int optimize)
+{
+	scmp_filter_ctx ctx = seccomp_init(byDefault);
+	int rc = ctx ? seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, optimize) : -ENOMEM;
+	for (size_t i = 0; !rc && i < arch_count; i++) {
+		rc = seccomp_arch_add(ctx, seccomp_arch_resolve_name(archs[i]));
+		if (rc == -EEXIST)
+			rc = 0;
+	}
+	for (size_t i = 0; !rc && i < entry_count; i++) {
+		struct entry *e = &entries[i];
+		int nr = seccomp_syscall_resolve_name(e->name);
+		if (e->action != byDefault && nr != __NR_SCMP_ERROR)
+			rc = add(ctx, e->action, nr, e->n, e->args);
+	}
+	if (rc)
+		printf("%d\n", -rc);
+	else
+		export(ctx);
+}
+
+// compile_within compiles in a child that is given time on the CPU, and not more.
+static int compile_within(uint32_t byDefault, int optimize)
+{
+	struct rlimit limit = { 2, 2 };
+	int status;
+	pid_t pid = fork();
+	if (pid < 0)
+		return -1;
+	if (pid == 0) {
+		setrlimit(RLIMIT_CPU, &limit);
+		compile(byDefault, optimize);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -1;
+	if (WIFSIGNALED(status))
+		printf("%d\n", ETIMEDOUT);
+	return 0;
+}
+
+static int read_entry(struct entry *e)
+{
+	if (scanf("%x %255s %u", &e->action, e->name, &e->n) != 3 || e->n > 16)
+		return -1;
+	for (unsigned i = 0; i < e->n; i++) {
+		int op;
+		unsigned long long a, b;
+		if (scanf("%u %d %llu %llu", &e->args[i].arg, &op, &a, &b) != 4)
+			return -1;
+		e->args[i].op = op, e->args[i].datum_a = a, e->args[i].datum_b = b;
+	}
+	return 0;
 }
 
 int main(void)
 {
-	scmp_filter_ctx ctx = NULL;
-	uint32_t byDefault = 0, action;
-	int failed = 0, optimize;
 	char word[64], name[256];
+	uint32_t byDefault = 0;
+	int optimize = 0;
 
 	while (scanf("%63s", word) == 1) {
 		if (!strcmp(word, "known")) {
@@ -68,39 +133,18 @@ int main(void)
 				return 2;
 			printf("%d\n", seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR);
 		} else if (!strcmp(word, "filter")) {
-			if (scanf("%x %d", &byDefault, &optimize) != 2 || !(ctx = seccomp_init(byDefault)))
+			if (scanf("%x %d", &byDefault, &optimize) != 2)
 				return 2;
-			failed = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, optimize);
+			entry_count = arch_count = 0;
 		} else if (!strcmp(word, "arch")) {
-			if (scanf("%255s", name) != 1)
+			if (arch_count == 16 || scanf("%31s", archs[arch_count++]) != 1)
 				return 2;
-			int rc = seccomp_arch_add(ctx, seccomp_arch_resolve_name(name));
-			if (rc && rc != -EEXIST)
-				failed = rc;
 		} else if (!strcmp(word, "entry")) {
-			struct scmp_arg_cmp args[32];
-			unsigned n;
-			if (scanf("%x %255s %u", &action, name, &n) != 3 || n > 32)
+			if (entry_count == 512 || read_entry(&entries[entry_count++]))
 				return 2;
-			for (unsigned i = 0; i < n; i++) {
-				int op;
-				unsigned long long a, b;
-				if (scanf("%u %d %llu %llu", &args[i].arg, &op, &a, &b) != 4)
-					return 2;
-				args[i].op = op, args[i].datum_a = a, args[i].datum_b = b;
-			}
-			int nr = seccomp_syscall_resolve_name(name);
-			if (failed || action == byDefault || nr == __NR_SCMP_ERROR)
-				continue;
-			failed = add(ctx, action, nr, n, args);
 		} else if (!strcmp(word, "end")) {
-			if (failed)
-				printf("%d\n", -failed);
-			else
-				export(ctx);
-			seccomp_release(ctx);
-			ctx = NULL;
-			failed = 0;
+			if (compile_within(byDefault, optimize))
+				return 2;
 		} else {
 			return 2;
 		}

@@ -11,31 +11,36 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
-// benchStacks are a fixture and, if POLICY_FILTERS names a directory, the raw
-// little-endian filters *.bpf in it.
-func benchStacks(b *testing.B) (names []string, stacks []bpf.Stack) {
-	names, stacks = []string{"container"}, []bpf.Stack{{containerFilter()}}
+// rawStacks are, if POLICY_FILTERS names a directory, the raw little-endian
+// filters *.bpf in it.
+func rawStacks(t testing.TB) (names []string, stacks []bpf.Stack) {
 	dir := os.Getenv("POLICY_FILTERS")
 	if dir == "" {
-		return names, stacks
+		return nil, nil
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.bpf"))
 	if err != nil || len(files) == 0 {
-		b.Fatalf("no filters in %s: %v", dir, err)
+		t.Fatalf("no filters in %s: %v", dir, err)
 	}
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		f, err := bpf.Decode(raw, le)
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		names = append(names, strings.TrimSuffix(filepath.Base(file), ".bpf"))
 		stacks = append(stacks, bpf.Stack{f})
 	}
 	return names, stacks
+}
+
+// benchStacks are a fixture and the rawStacks.
+func benchStacks(b *testing.B) (names []string, stacks []bpf.Stack) {
+	names, stacks = rawStacks(b)
+	return append([]string{"container"}, names...), append([]bpf.Stack{{containerFilter()}}, stacks...)
 }
 
 func BenchmarkOf(b *testing.B) {

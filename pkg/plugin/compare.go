@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
@@ -109,8 +110,8 @@ func newWitness(scope policy.Scope, call bpf.Data) *v1alpha1.Witness {
 	return w
 }
 
-// formatCall writes a call as C would: socket(AF_VSOCK, 0, 0). An argument that
-// is wider than its parameter is shown whole: the filter sees all of it.
+// formatCall writes a call as C would: socket(AF_VSOCK, 0, 0). Of an argument
+// that is wider than its parameter all is written: the filter sees it.
 func formatCall(abi syscalls.ABI, call bpf.Data) string {
 	name, named := "", false
 	if abi != 0 {
@@ -138,8 +139,10 @@ func formatCall(abi syscalls.ABI, call bpf.Data) string {
 
 func formatArgument(abi syscalls.ABI, name string, params []syscalls.Param, i int, v uint64) string {
 	if i < len(params) {
-		if flags := abi.Flags(name, params[i].Name); flags != nil && v>>min(params[i].Bits, 63)>>1 == 0 {
-			return flags.Format(v)
+		if flags := abi.Flags(name, params[i].Name); flags != nil {
+			if text := flags.Format(v); strings.ContainsFunc(text, unicode.IsUpper) {
+				return text
+			}
 		}
 	}
 	if v < 10 {

@@ -44,7 +44,7 @@ func newDump(s source) (*v1alpha1.Dump, error) {
 			if err != nil {
 				return nil, err
 			}
-			if out.Syscalls, err = summarize(p, s.report.ABIs); err != nil {
+			if out.Syscalls, out.Truncated, err = summarize(p, s.report.ABIs); err != nil {
 				return nil, err
 			}
 		}
@@ -57,9 +57,10 @@ func newDump(s source) (*v1alpha1.Dump, error) {
 		}
 	}
 	for _, p := range s.target.Problems {
-		d.Problems = append(d.Problems, v1alpha1.Problem{
-			Code: p.Code, Message: terminal.Escape(p.Error()), Remedy: terminal.Escape(p.Remedy), PID: p.PID, TID: p.TID,
-		})
+		out := v1alpha1.Problem{Code: p.Code, Remedy: terminal.Escape(p.Remedy), PID: p.PID, TID: p.TID}
+		p.Remedy = "" // is not said twice
+		out.Message = terminal.Escape(p.Error())
+		d.Problems = append(d.Problems, out)
 	}
 	return d, nil
 }
@@ -111,16 +112,13 @@ func threads(refs []wire.ThreadRef, read bool) (list []v1alpha1.Thread) {
 	return list
 }
 
-// summarize lists what a policy does, for each ABI.
-func summarize(p *policy.Policy, abis []syscalls.ABI) ([]v1alpha1.Summary, error) {
+// summarize lists what a policy does, for each ABI, and tells whether that is not
+// all.
+func summarize(p *policy.Policy, abis []syscalls.ABI) (list []v1alpha1.Summary, truncated bool, err error) {
 	partition, err := p.Partition(policy.Options{ABIs: abis})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if partition.Truncated {
-		return nil, fmt.Errorf("list what the filters do: more than can be listed")
-	}
-	var list []v1alpha1.Summary
 	for _, rule := range partition.Rules {
 		abi, archs := scopeABI(rule.Scope)
 		i := slices.IndexFunc(list, func(s v1alpha1.Summary) bool { return s.ABI == abi && slices.Equal(s.Archs, archs) })
@@ -143,7 +141,7 @@ func summarize(p *policy.Policy, abis []syscalls.ABI) ([]v1alpha1.Summary, error
 			return 0
 		})
 	}
-	return list, nil
+	return list, partition.Truncated, nil
 }
 
 // addDecision adds what is done with the calls of a scope to the group of those

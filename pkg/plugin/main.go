@@ -31,9 +31,14 @@ func Main(args []string, streams genericiooptions.IOStreams) int {
 	// others, and no reason to leave a probe pod behind.
 	signal.Ignore(syscall.SIGPIPE)
 
-	cmd := NewCommand(args[0], streams)
+	return run(newCommon(streams), args)
+}
+
+// run is Main, for whatever streams and cluster.
+func run(c *common, args []string) int {
+	cmd := newRootCommand(c, args[0])
 	cmd.SetArgs(args[1:])
-	return exitCode(cmd.Execute(), streams)
+	return exitCode(cmd.Execute(), c.IOStreams)
 }
 
 // exitCode prints an error, unless it needs no words, and returns its code.

@@ -74,8 +74,7 @@ func (p *prober) Probe(ctx context.Context, targets []target.Container) (map[str
 	return probepod.Run(ctx, p.client, p.options, targets, p.progress)
 }
 
-// connect returns what reads containers of the cluster that the flags say.
-func (c *common) connect(f *probeFlags) (Resolver, Prober, error) {
+func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
 		return nil, nil, err

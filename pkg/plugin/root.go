@@ -18,13 +18,20 @@ type common struct {
 	genericiooptions.IOStreams
 	config  *genericclioptions.ConfigFlags
 	verbose bool
+	// connect returns what reads containers of the cluster that config says.
+	connect func(*probeFlags) (Resolver, Prober, error)
 }
 
-// NewCommand returns the plugin's root command. arg0 is the name by which it was
-// run: usage texts say "kubectl seccomp" for a plugin named kubectl-seccomp, and
-// follow any other name it is given.
-func NewCommand(arg0 string, streams genericiooptions.IOStreams) *cobra.Command {
+func newCommon(streams genericiooptions.IOStreams) *common {
 	c := &common{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
+	c.connect = c.connectCluster
+	return c
+}
+
+// newRootCommand returns the plugin's root command. arg0 is the name by which it
+// was run: usage texts say "kubectl seccomp" for a plugin named kubectl-seccomp,
+// and follow any other name it is given.
+func newRootCommand(c *common, arg0 string) *cobra.Command {
 	name := displayName(arg0)
 	root := &cobra.Command{
 		Use:   "kubectl-seccomp",
@@ -37,18 +44,23 @@ container, by a short-lived pod on its node.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q; see `%s --help`", args[0], cmd.CommandPath())
+			}
+			return nil
+		},
 		PersistentPreRun: func(*cobra.Command, []string) {
 			if !c.verbose {
 				// What client-go logs of its own accord is not one clear line.
 				klog.SetLogger(logr.Discard())
 			}
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetIn(streams.In)
-	root.SetOut(streams.Out)
-	root.SetErr(streams.ErrOut)
+	root.SetIn(c.In)
+	root.SetOut(c.Out)
+	root.SetErr(c.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
 	})

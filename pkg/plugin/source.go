@@ -90,16 +90,14 @@ func (s source) policyOf(state *report.State) (*policy.Policy, error) {
 
 // warnings are what an answer about a source's subject leaves out.
 func (s source) warnings() (list []error) {
-	var threads, processes int
+	threads := 0
 	for _, state := range s.target.States {
 		if state != s.subject {
 			threads += state.Threads
-			processes += state.Processes
 		}
 	}
 	if threads > 0 {
-		list = append(list, fmt.Errorf("%s: %d of %d threads, in %d of %d processes, are not confined like the main thread; dump shows how",
-			s.container, threads, s.target.Threads, processes, s.target.Processes))
+		list = append(list, fmt.Errorf("%s: not confined like its main thread: %d of %d threads; dump shows how", s.container, threads, s.target.Threads))
 	}
 	return append(list, s.problems()...)
 }

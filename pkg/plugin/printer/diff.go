@@ -25,6 +25,9 @@ func (o *output) diff(d *v1alpha1.Diff) {
 		o.printf("\n")
 		o.table(differing(d.Differences))
 	}
+	if d.Truncated {
+		o.printf("\nThere are more differences, too many to list. The verdict takes them into account.\n")
+	}
 }
 
 // verdict says in one line how B stands to A.
@@ -40,53 +43,48 @@ func verdict(d *v1alpha1.Diff) string {
 		}
 		return fmt.Sprintf("%s and %s are identical: different filters that do the same with every call", a, b)
 	case v1alpha1.Tighter:
-		return fmt.Sprintf("%s is tighter than %s: %s", b, a, extent(d.Differences, ""))
+		return fmt.Sprintf("%s is tighter than %s: for %s", b, a, extent(d, v1alpha1.DirectionTighter))
 	case v1alpha1.Looser:
-		return fmt.Sprintf("%s is looser than %s: %s", b, a, extent(d.Differences, ""))
+		return fmt.Sprintf("%s is looser than %s: for %s", b, a, extent(d, v1alpha1.DirectionLooser))
 	case v1alpha1.SameAccess:
-		return fmt.Sprintf("%s gives the same access as %s, but acts differently: %s", b, a, extent(d.Differences, ""))
+		return fmt.Sprintf("%s gives the same access as %s, in another manner: for %s", b, a, extent(d, v1alpha1.DirectionChanged))
 	case v1alpha1.Incomparable:
-		return fmt.Sprintf("%s is neither tighter nor looser than %s: looser for %s; tighter for %s", b, a,
-			extent(d.Differences, v1alpha1.DirectionLooser), extent(d.Differences, v1alpha1.DirectionTighter))
+		return fmt.Sprintf("%s is neither tighter nor looser than %s: looser for %s, tighter for %s", b, a,
+			extent(d, v1alpha1.DirectionLooser), extent(d, v1alpha1.DirectionTighter))
 	}
 	return fmt.Sprintf("how %s stands to %s is undecided: a filter computes more than the analysis has room for", b, a)
 }
 
-// extent says how many syscalls the differences of one direction are about, for
-// each ABI: "4 amd64 and 3 386 syscalls".
-func extent(list []v1alpha1.Difference, direction v1alpha1.Direction) string {
-	type tally struct {
-		names   map[string]bool
-		numbers bool
-	}
-	var order []string
-	tallies := make(map[string]*tally)
-	for _, d := range list {
-		if direction != "" && d.Direction != direction {
-			continue
-		}
-		if tallies[d.ABI] == nil {
-			tallies[d.ABI] = &tally{names: make(map[string]bool)}
-			order = append(order, d.ABI)
-		}
-		if d.Syscall != "" {
-			tallies[d.ABI].names[d.Syscall] = true
-		} else {
-			tallies[d.ABI].numbers = true
+// extent says for how many calls there is a difference in one direction. A
+// syscall counts once, under however many ABIs.
+func extent(d *v1alpha1.Diff, direction v1alpha1.Direction) string {
+	syscalls := make(map[string]bool)
+	numbers, others := false, false
+	for _, d := range d.Differences {
+		switch {
+		case d.Direction != direction:
+		case d.Syscall != "":
+			syscalls[d.Syscall] = true
+		case d.ABI == v1alpha1.OtherABI:
+			others = true
+		default:
+			numbers = true
 		}
 	}
 	var parts []string
-	for _, abi := range order {
-		var what []string
-		if n := len(tallies[abi].names); n > 0 {
-			what = append(what, count(n, "syscall"))
-		}
-		if tallies[abi].numbers {
-			what = append(what, "unassigned numbers")
-		}
-		parts = append(parts, abi+" "+strings.Join(what, " and "))
+	if n := len(syscalls); n > 0 {
+		parts = append(parts, count(n, "syscall"))
 	}
-	return strings.Join(parts, ", ")
+	if numbers {
+		parts = append(parts, "unassigned numbers")
+	}
+	if others {
+		parts = append(parts, "other architectures")
+	}
+	if last := len(parts) - 1; last > 0 {
+		return strings.Join(parts[:last], ", ") + " and " + parts[last]
+	}
+	return strings.Join(parts, "")
 }
 
 // sides says who A and B are.
@@ -113,62 +111,43 @@ var directions = map[v1alpha1.Direction]struct {
 	v1alpha1.DirectionTighter:   {3, "tighter", terminal.Green},
 }
 
-// differing has a row for all syscalls of an ABI that differ alike.
+// differing has a row for all syscalls that differ alike under the same ABIs.
 func differing(list []v1alpha1.Difference) table {
 	type key struct {
-		abi, when, a, b string
-		direction       v1alpha1.Direction
+		a, b, when string
+		direction  v1alpha1.Direction
 	}
 	var keys []key
-	groups := make(map[key][]v1alpha1.Difference)
-	conditions := false
+	groups := make(map[key]*folder)
+	examples := make(map[key]string)
 	for _, d := range list {
-		k := key{d.ABI, when(d.Condition, d.Outline), action(d.A), action(d.B), d.Direction}
+		k := key{action(d.A), action(d.B), when(d.Condition, d.Outline), d.Direction}
 		if groups[k] == nil {
 			keys = append(keys, k)
+			groups[k] = new(folder)
+			if d.Witness != nil {
+				examples[k] = d.Witness.Call
+			}
 		}
-		groups[k] = append(groups[k], d)
-		conditions = conditions || d.Condition != ""
+		if d.Syscall != "" {
+			groups[k].add(d.ABI, d.Syscall)
+		} else if d.Numbers != nil {
+			groups[k].addNumbers(d.ABI, []v1alpha1.Numbers{*d.Numbers})
+		}
 	}
 	slices.SortStableFunc(keys, func(a, b key) int {
 		return cmp.Compare(directions[a.direction].order, directions[b.direction].order)
 	})
-	t := table{header: []string{"ABI", "SYSCALL", "A", "B", "B IS"}, wrap: []int{1}}
-	if conditions {
-		t.header, t.wrap = slices.Insert(t.header, 2, "WHEN"), []int{1, 2}
-	}
+	t := table{header: []string{"B IS", "A", "B", "ABI", "SYSCALL"}, wrap: []int{4}}
 	for _, k := range keys {
-		cells := []string{k.abi, subjects(groups[k]), k.a, k.b, directions[k.direction].text}
-		if conditions {
-			cells = slices.Insert(cells, 2, k.when+example(groups[k]))
+		for _, f := range groups[k].fold(false) {
+			text := f.names
+			if k.when != "" {
+				text += " when " + k.when + "\ne.g. " + examples[k]
+			}
+			d := directions[k.direction]
+			t.rows = append(t.rows, row{[]string{d.text, k.a, k.b, f.abis, text}, d.style})
 		}
-		t.rows = append(t.rows, row{cells, directions[k.direction].style})
 	}
 	return t
-}
-
-// subjects names the syscalls and the numbers that differences are about.
-func subjects(list []v1alpha1.Difference) string {
-	var names []string
-	var rest []v1alpha1.Numbers
-	for _, d := range list {
-		if d.Syscall != "" {
-			names = append(names, d.Syscall)
-		} else if d.Numbers != nil {
-			rest = append(rest, *d.Numbers)
-		}
-	}
-	slices.Sort(names)
-	if len(rest) > 0 {
-		names = append(names, unassigned(rest, false))
-	}
-	return strings.Join(names, ", ")
-}
-
-// example is a call that shows differences under a condition.
-func example(list []v1alpha1.Difference) string {
-	if d := list[0]; d.Condition != "" && d.Witness != nil {
-		return "\ne.g. " + d.Witness.Call
-	}
-	return ""
 }

@@ -13,15 +13,16 @@ import (
 
 // maxListed is the most syscalls of one group that are listed by name without
 // being asked: any runtime's denials, but not what it allows.
-const maxListed = 100
+const maxListed = 150
 
-// dumps prints each dump, those of containers that are confined alike as one.
+// dumps prints each dump, those of containers that are confined alike as one
+// unless single threads are wanted.
 func (o *output) dumps(dumps []v1alpha1.Dump, h Human) {
 	for len(dumps) > 0 {
 		first := dumps[0]
 		alike := []v1alpha1.Dump{first}
 		dumps = slices.DeleteFunc(slices.Clone(dumps[1:]), func(d v1alpha1.Dump) bool {
-			if !confinedAlike(first, d) {
+			if h.Threads || !confinedAlike(first, d) {
 				return false
 			}
 			alike = append(alike, d)
@@ -53,26 +54,23 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		name += " and " + count(more, "other")
 		verb = "are"
 	}
-	o.verdict(terminal.Bold, "%s %s %s", name, verb, confinedBy(subject))
+	exception := ""
+	if len(d.States) > 1 {
+		exception = "; not all threads are, see below"
+	}
+	o.verdict(terminal.Bold, "%s %s %s%s", name, verb, confinedBy(subject), exception)
 	o.printf("\n")
 
 	facts := table{wrap: []int{1}}
-	for i, a := range alike {
-		key := ""
-		if len(alike) > 1 {
-			key = container(a.Source)
+	if len(alike) == 1 {
+		facts.add("Process", process(d))
+		facts.add("Node", fmt.Sprintf("%s, Linux %s, %s", d.Source.Node, d.Source.Kernel, d.Source.Arch))
+	} else {
+		for _, a := range alike {
+			facts.add(container(a.Source), fmt.Sprintf("node %s, %s", a.Source.Node, process(a)))
 		}
-		s := a.Source
-		process := fmt.Sprintf("node %s, pid %d, %s in %s", s.Node, s.PID, count(a.Threads, "thread"), count(a.Processes, "process"))
-		if i == 0 && len(alike) == 1 {
-			key = "Process"
-		}
-		if n := presumed(a); n > 0 {
-			process += fmt.Sprintf(", %d not stopped but presumed alike", n)
-		}
-		facts.add(key, process)
+		facts.add("Kernel", fmt.Sprintf("Linux %s, %s", d.Source.Kernel, d.Source.Arch))
 	}
-	facts.add("Kernel", "Linux "+d.Source.Kernel+", "+d.Source.Arch)
 	facts.add("Mode", subject.Mode)
 	facts.add("Filters", filtersOf(subject.Confinement))
 	facts.add("no_new_privs", yesNo(subject.NoNewPrivs))
@@ -81,10 +79,17 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 
 	if subject.Mode == "filter" {
 		o.printf("\n")
-		o.table(unconditional(subject.Syscalls, h.Wide))
-		if t := conditional(subject.Syscalls); len(t.rows) > 0 {
+		o.table(counts(subject.Syscalls))
+		names, all := named(subject, h.Wide)
+		if len(names.rows) > 0 {
 			o.printf("\n")
-			o.table(t)
+			o.table(names)
+		}
+		if subject.Truncated {
+			o.printf("\nThis is not all: the filters tell more calls apart than can be listed.\n")
+		}
+		if !all {
+			o.printf("\n-o wide lists the others, -o asm the filters.\n")
 		}
 	}
 	if len(d.States) > 1 {
@@ -97,11 +102,17 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 	}
 }
 
-func presumed(d v1alpha1.Dump) (n int) {
+// process says what of a container was looked at, and what was taken on trust.
+func process(d v1alpha1.Dump) string {
+	text := fmt.Sprintf("pid %d, %s in %s", d.Source.PID, count(d.Threads, "thread"), count(d.Processes, "process"))
+	presumed := 0
 	for _, s := range d.States {
-		n += s.Presumed
+		presumed += s.Presumed
 	}
-	return n
+	if presumed > 0 {
+		text += fmt.Sprintf(", %d not stopped and presumed alike", presumed)
+	}
+	return text
 }
 
 // confinedBy is a sentence's end about a container.
@@ -130,11 +141,11 @@ func confinedBy(s v1alpha1.State) string {
 			by[accessOf(g.Action)] += len(g.Syscalls)
 		}
 	}
-	text += fmt.Sprintf(": of %d %s syscalls %d are allowed", len(all), native.ABI, by[executed])
+	text += fmt.Sprintf(": %d of %d %s syscalls allowed", by[executed], len(all), native.ABI)
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{len(byArgument), "depend on arguments"}, {by[mediated], "are mediated"}, {by[denied], "are denied"}, {by[unknown], "are undecided"}} {
+	}{{len(byArgument), "by argument"}, {by[mediated], "mediated"}, {by[denied], "denied"}, {by[unknown], "undecided"}} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %d %s", part.n, part.what)
 		}
@@ -171,10 +182,8 @@ func filtersOf(c v1alpha1.Confinement) string {
 		return "none"
 	case len(c.Filters) == 0:
 		return fmt.Sprintf("%d, not read", c.FilterCount)
-	case len(c.Filters) == 1:
-		return fmt.Sprintf("1 of %s", count(c.Instructions, "instruction"))
 	}
-	return fmt.Sprintf("%d of %s together", len(c.Filters), count(c.Instructions, "instruction"))
+	return fmt.Sprintf("%d (%s)", len(c.Filters), count(c.Instructions, "instruction"))
 }
 
 // capabilities says it in one word where the three sets that count are alike,
@@ -185,121 +194,157 @@ func capabilities(c v1alpha1.Capabilities) string {
 	if effective == permitted && permitted == bounding && ambient == 0 {
 		return effective.String()
 	}
-	text := "effective " + effective.String()
-	if permitted != effective {
-		text += "; permitted " + permitted.String()
-	}
-	if ambient != 0 {
-		text += "; ambient " + ambient.String()
-	}
-	return text + "; bounding " + bounding.String()
-}
-
-// unconditional has a row for each ABI and action: what is done whatever the
-// arguments. ABIs that are treated as a whole, as foreign ones are, share a row.
-func unconditional(list []v1alpha1.Summary, wide bool) table {
-	t := table{header: []string{"ABI", "ACTION", "SYSCALLS", "NAMES"}, wrap: []int{3}}
-	wholes := make(map[v1alpha1.Action][]string)
-	for _, s := range list {
-		if len(s.Groups) == 1 && s.Groups[0].Condition == "" {
-			wholes[s.Groups[0].Action] = append(wholes[s.Groups[0].Action], s.ABI)
+	text := effective.String()
+	for _, other := range []struct {
+		name string
+		set  capability.Set
+		same bool
+	}{{"permitted", permitted, permitted == effective}, {"ambient", ambient, ambient == 0}, {"bounding", bounding, bounding == effective}} {
+		if !other.same {
+			text += "; " + other.name + " " + other.set.String()
 		}
 	}
+	return text
+}
+
+// counts has a row for each ABI: how many of its syscalls get which action, and
+// what numbers get that no syscall has.
+func counts(list []v1alpha1.Summary) table {
+	var actions []v1alpha1.Action
 	for _, s := range list {
-		if len(s.Groups) == 1 && s.Groups[0].Condition == "" {
-			a := s.Groups[0].Action
-			if abis := wholes[a]; abis != nil {
-				t.add(strings.Join(abis, ", "), action(a), "all", "")
-				delete(wholes, a)
+		for _, g := range s.Groups {
+			if s.ABI != v1alpha1.OtherABI && g.Condition == "" && !slices.Contains(actions, g.Action) {
+				actions = append(actions, g.Action)
 			}
+		}
+	}
+	t := table{header: []string{"ABI"}}
+	for _, a := range actions {
+		t.header = append(t.header, action(a))
+	}
+	t.header = append(t.header, "BY ARGUMENT", "UNASSIGNED")
+	t.wrap = []int{len(t.header) - 1}
+	for _, s := range list {
+		cells := []string{s.ABI}
+		for _, a := range actions {
+			n := 0
+			for _, g := range s.Groups {
+				if g.Action == a && g.Condition == "" {
+					n += len(g.Syscalls)
+				}
+			}
+			cells = append(cells, fmt.Sprint(n))
+		}
+		byArgument := make(map[string]bool)
+		var numbers []string
+		for _, g := range s.Groups {
+			for _, name := range g.Syscalls {
+				if g.Condition != "" {
+					byArgument[name] = true
+				}
+			}
+			if len(g.Numbers) > 0 && g.Condition == "" {
+				numbers = append(numbers, action(g.Action))
+			}
+		}
+		if s.ABI == v1alpha1.OtherABI {
+			for i := range cells[1:] {
+				cells[i+1] = ""
+			}
+			cells = append(cells, "", strings.Join(numbers, ", "))
+		} else {
+			cells = append(cells, fmt.Sprint(len(byArgument)), strings.Join(numbers, ", "))
+		}
+		t.add(cells...)
+	}
+	return t
+}
+
+// named has rows for the syscalls with each action, if they are not many or all
+// are wanted, and says whether it has all of them.
+func named(state v1alpha1.State, wide bool) (t table, all bool) {
+	t = table{header: []string{"ACTION", "ABI", "SYSCALL"}, wrap: []int{2}}
+	var actions []string
+	groups := make(map[string]*folder)
+	add := func(action string) *folder {
+		if groups[action] == nil {
+			actions = append(actions, action)
+			groups[action] = new(folder)
+		}
+		return groups[action]
+	}
+	for _, s := range state.Syscalls {
+		if s.ABI == v1alpha1.OtherABI {
 			continue
 		}
 		for _, g := range s.Groups {
-			if g.Condition != "" {
-				continue
-			}
-			var names []string
-			if len(g.Syscalls) <= maxListed || wide {
-				names = slices.Clone(g.Syscalls)
-				slices.Sort(names)
-			}
-			if len(g.Numbers) > 0 {
-				names = append(names, unassigned(g.Numbers, wide))
-			}
-			t.add(s.ABI, action(g.Action), fmt.Sprint(len(g.Syscalls)), strings.Join(names, ", "))
-		}
-	}
-	return t
-}
-
-// maxRanges is the most ranges of numbers without a name that are listed without
-// being asked.
-const maxRanges = 3
-
-// unassigned names numbers that no syscall has.
-func unassigned(list []v1alpha1.Numbers, all bool) string {
-	if len(list) > maxRanges && !all {
-		return fmt.Sprintf("%d ranges of unassigned numbers", len(list))
-	}
-	var texts []string
-	for _, n := range list {
-		texts = append(texts, numberRange(n))
-	}
-	return "unassigned " + strings.Join(texts, ", ")
-}
-
-// conditional has a row for each action that some calls of a syscall get, by
-// their arguments. The last says "otherwise": the conditions of all exclude each
-// other and cover all calls.
-func conditional(list []v1alpha1.Summary) table {
-	t := table{header: []string{"ABI", "SYSCALL", "ACTION", "WHEN"}, wrap: []int{3}}
-	type entry struct {
-		name string
-		abis []string
-		rows [][2]string
-	}
-	var entries []*entry
-	for _, s := range list {
-		of := make(map[string]*entry)
-		var names []string
-		for _, g := range s.Groups {
 			if g.Condition == "" {
-				continue
-			}
-			subjects := g.Syscalls
-			for _, n := range g.Numbers {
-				subjects = append(slices.Clone(subjects), numberRange(n))
-			}
-			for _, name := range subjects {
-				if of[name] == nil {
-					of[name] = &entry{name: name}
-					names = append(names, name)
+				f := add(action(g.Action))
+				for _, name := range g.Syscalls {
+					f.add(s.ABI, name)
 				}
-				of[name].rows = append(of[name].rows, [2]string{action(g.Action), when(g.Condition, g.Outline)})
-			}
-		}
-		for _, name := range names {
-			e := of[name]
-			slices.SortStableFunc(e.rows, func(a, b [2]string) int { return len(a[1]) - len(b[1]) })
-			e.rows[len(e.rows)-1][1] = "otherwise"
-			if i := slices.IndexFunc(entries, func(o *entry) bool { return o.name == e.name && slices.Equal(o.rows, e.rows) }); i >= 0 {
-				e = entries[i]
-			} else {
-				entries = append(entries, e)
-			}
-			e.abis = append(e.abis, s.ABI)
-		}
-	}
-	for _, e := range entries {
-		for i, r := range e.rows {
-			if i == 0 {
-				t.add(strings.Join(e.abis, ", "), e.name, r[0], r[1])
-			} else {
-				t.add("", "", r[0], r[1])
+				f.addNumbers(s.ABI, g.Numbers)
 			}
 		}
 	}
-	return t
+	all = true
+	for _, a := range actions {
+		if len(groups[a].names) > maxListed && !wide {
+			all = false
+			continue
+		}
+		for _, f := range groups[a].fold(wide) {
+			t.add(a, f.abis, f.names)
+		}
+	}
+	var byArgument folder
+	for _, s := range state.Syscalls {
+		for _, text := range conditional(s, !state.Truncated) {
+			byArgument.add(s.ABI, text)
+		}
+	}
+	for _, text := range byArgument.names {
+		t.add("by argument", strings.Join(byArgument.abis[text], ", "), text)
+	}
+	return t, all
+}
+
+// conditional says of each syscall whose action depends on its arguments how. The
+// conditions exclude each other; if the list of them is complete there is one for
+// every call, and the last need not be put in words.
+func conditional(s v1alpha1.Summary, complete bool) (texts []string) {
+	type decision struct{ action, when string }
+	var names []string
+	of := make(map[string][]decision)
+	for _, g := range s.Groups {
+		if g.Condition == "" {
+			continue
+		}
+		subjects := slices.Clone(g.Syscalls)
+		if len(g.Numbers) > 0 {
+			subjects = append(subjects, unassigned(g.Numbers, true))
+		}
+		for _, name := range subjects {
+			if of[name] == nil {
+				names = append(names, name)
+			}
+			of[name] = append(of[name], decision{action(g.Action), when(g.Condition, g.Outline)})
+		}
+	}
+	for _, name := range names {
+		list := of[name]
+		slices.SortStableFunc(list, func(a, b decision) int { return len(a.when) - len(b.when) })
+		var parts []string
+		for i, d := range list {
+			if complete && i == len(list)-1 {
+				parts = append(parts, "otherwise "+d.action)
+			} else {
+				parts = append(parts, d.action+" when "+d.when)
+			}
+		}
+		texts = append(texts, name+": "+strings.Join(parts, ", "))
+	}
+	return texts
 }
 
 // otherStates has a row for each state but the subject's: what is different.

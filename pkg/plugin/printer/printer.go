@@ -136,6 +136,29 @@ func when(condition string, outline []string) string {
 	return strings.Join(append([]string{condition}, outline...), "\n")
 }
 
+// unassigned names numbers that no syscall has: all of them, or few.
+func unassigned(list []v1alpha1.Numbers, all bool) string {
+	if len(list) > maxRanges && !all {
+		return fmt.Sprintf("%d ranges of unassigned numbers", len(list))
+	}
+	var texts []string
+	for i, n := range list {
+		// Both ABIs of x86-64 have the numbers with bit 31 besides, which no
+		// syscall will ever have: they go without saying.
+		if i > 0 && strings.HasSuffix(texts[len(texts)-1], above) && strings.HasSuffix(numberRange(n), above) {
+			continue
+		}
+		texts = append(texts, numberRange(n))
+	}
+	return "unassigned " + strings.Join(texts, ", ")
+}
+
+// maxRanges is the most ranges of numbers without a name that are listed without
+// being asked.
+const maxRanges = 3
+
+const above = " and above"
+
 // numberRange is a range of syscall numbers: in decimal, but for those with bit
 // 30 set, which are written with it in sight.
 func numberRange(n v1alpha1.Numbers) string {
@@ -145,7 +168,7 @@ func numberRange(n v1alpha1.Numbers) string {
 		return first
 	// The last number with the same two upper bits: x32's is bit 30.
 	case strings.HasSuffix(n.Last, "fffffff") && len(n.Last) == len("0x3fffffff"):
-		return first + " and above"
+		return first + above
 	}
 	return first + ".." + last
 }

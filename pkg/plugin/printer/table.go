@@ -31,7 +31,7 @@ type table struct {
 // row is one row of a table.
 type row struct {
 	cells []string
-	style terminal.Style // of the last cell
+	style terminal.Style // of the first cell
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, row{cells: cells}) }
@@ -80,9 +80,8 @@ func (t *table) print(w io.Writer, width int) error {
 		text = strings.TrimRight(text, " \n")
 		// Painted here, so that the layout sees plain text only.
 		if r, ok := firsts[line]; ok && r.style != terminal.Plain {
-			last := r.cells[len(r.cells)-1]
-			if before, ok := strings.CutSuffix(text, last); ok {
-				text = before + r.style.Paint(last)
+			if rest, ok := strings.CutPrefix(text, r.cells[0]); ok {
+				text = r.style.Paint(r.cells[0]) + rest
 			}
 		}
 		if _, err := io.WriteString(w, text+"\n"); err != nil {
@@ -131,8 +130,8 @@ func (t *table) widths(total int) []int {
 	return widths
 }
 
-// wrap breaks the lines of a text at spaces into lines of at most width columns;
-// a longer word has a line of its own.
+// wrap breaks the lines of a text into lines of at most width columns, where that is
+// possible.
 func wrap(text string, width int) string {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
@@ -149,15 +148,25 @@ func wrapLine(text string, width int) string {
 		lines []string
 		line  string
 	)
-	for word := range strings.FieldsSeq(text) {
-		switch {
-		case line == "":
-			line = word
-		case twwidth.Width(line)+1+twwidth.Width(word) <= width:
-			line += " " + word
-		default:
-			lines, line = append(lines, line), word
+	for _, word := range words(text) {
+		if line != "" && twwidth.Width(line+strings.TrimRight(word, " ")) > width {
+			lines, line = append(lines, strings.TrimRight(line, " ")), ""
 		}
+		line += word
 	}
 	return strings.Join(append(lines, line), "\n")
+}
+
+// words parts a text at where its lines may be broken: after spaces, and after
+// the bars between names of flags.
+func words(text string) (list []string) {
+	for text != "" {
+		i := strings.IndexAny(text, " |") + 1
+		if i == 0 {
+			i = len(text)
+		}
+		list = append(list, text[:i])
+		text = text[i:]
+	}
+	return list
 }

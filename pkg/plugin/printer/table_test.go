@@ -9,24 +9,27 @@ import (
 
 func TestTable(t *testing.T) {
 	tab := table{
-		header: []string{"ABI", "SYSCALL", "A", "B IS"},
-		wrap:   []int{1},
+		header: []string{"B IS", "A", "SYSCALL"},
+		wrap:   []int{2},
 		rows: []row{
-			{cells: []string{"amd64", "io_uring_enter, io_uring_register, io_uring_setup", "ALLOW", "tighter"}, style: terminal.Green},
-			{cells: []string{"386", "日本", "ERRNO(EPERM)", "looser"}, style: terminal.Red},
-			{cells: []string{"x32", "a_word_longer_than_the_whole_column", "", ""}},
+			{cells: []string{"tighter", "ALLOW", "io_uring_enter, io_uring_register, io_uring_setup"}, style: terminal.Green},
+			{cells: []string{"looser", "ERRNO(EPERM)", "日本\ne.g. two lines"}, style: terminal.Red},
+			{cells: []string{"", "", "CLONE_NEWUSER|CLONE_NEWNS|CLONE_NEWNET a_word_that_is_too_long_for_a_line"}},
 		},
 	}
 	const want = `
-ABI     SYSCALL                               A              B IS
-amd64   io_uring_enter,                       ALLOW          ` + "\x1b[32mtighter\x1b[0m" + `
-        io_uring_register,
-        io_uring_setup
-386     日本                                  ERRNO(EPERM)   ` + "\x1b[31mlooser\x1b[0m" + `
-x32     a_word_longer_than_the_whole_column
+B IS      A              SYSCALL
+` + "\x1b[32mtighter\x1b[0m" + `   ALLOW          io_uring_enter,
+                         io_uring_register,
+                         io_uring_setup
+` + "\x1b[31mlooser\x1b[0m" + `    ERRNO(EPERM)   日本
+                         e.g. two lines
+                         CLONE_NEWUSER|
+                         CLONE_NEWNS|CLONE_NEWNET
+                         a_word_that_is_too_long_for_a_line
 `
 	var out strings.Builder
-	if err := tab.print(&out, 60); err != nil {
+	if err := tab.print(&out, 44); err != nil {
 		t.Fatal(err)
 	}
 	if got := "\n" + out.String(); got != want {

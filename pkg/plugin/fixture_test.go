@@ -1,0 +1,183 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
+)
+
+// The filters that the fixtures have, written by hand.
+var (
+	// denyFor lets calls of amd64 and x32 with one number fail.
+	denyFor = func(nr uint32, with bpf.Return) bpf.Filter {
+		return bpf.Filter{
+			{Op: bpf.LdAbsW, K: 4}, // arch
+			{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 3},
+			{Op: bpf.LdAbsW, K: 0}, // nr
+			{Op: bpf.JeqK, K: nr, Jf: 1},
+			{Op: bpf.RetK, K: uint32(with)},
+			{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+		}
+	}
+	eperm = bpf.Errno.With(1)
+
+	// vsock lets socket(AF_VSOCK, …) fail on amd64: the low word of args[0] is 40.
+	vsock = bpf.Filter{
+		{Op: bpf.LdAbsW, K: 4},
+		{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 5},
+		{Op: bpf.LdAbsW, K: 0},
+		{Op: bpf.JeqK, K: 41, Jf: 3},
+		{Op: bpf.LdAbsW, K: 16},
+		{Op: bpf.JeqK, K: 40, Jf: 1},
+		{Op: bpf.RetK, K: uint32(bpf.Errno.With(97))},
+		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+	}
+
+	// readOnly allows amd64 to read, write, exit and exit_group and ends the
+	// process for anything else.
+	readOnly = bpf.Filter{
+		{Op: bpf.LdAbsW, K: 4},
+		{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 5},
+		{Op: bpf.LdAbsW, K: 0},
+		{Op: bpf.JeqK, K: 0, Jt: 4},
+		{Op: bpf.JeqK, K: 1, Jt: 3},
+		{Op: bpf.JeqK, K: 60, Jt: 2},
+		{Op: bpf.JeqK, K: 231, Jt: 1},
+		{Op: bpf.RetK, K: uint32(bpf.KillProcess.With(0))},
+		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+	}
+)
+
+const addKey = 248 // amd64
+
+// fakeCluster resolves names to the containers of the same pod and probes them.
+type fakeCluster struct {
+	pods     map[string][]fakePod // by operand
+	problems []wire.Problem       // of the node
+	err      error                // of Probe
+	asked    []string             // IDs that were probed
+}
+
+type fakePod struct {
+	name     string
+	arch     string // "": amd64
+	subject  wire.Mode
+	stack    bpf.Stack
+	more     []*report.State
+	problems []wire.Problem
+	unread   bool
+}
+
+func (c *fakeCluster) Resolve(_ context.Context, o target.Operand) (list []target.Container, err error) {
+	if c.pods[o.Text] == nil {
+		return nil, errors.New("find pod default/" + o.Name + ": there is none")
+	}
+	for _, p := range c.pods[o.Text] {
+		list = append(list, target.Container{
+			Namespace: "default", Pod: p.name, PodUID: "uid-" + p.name, Name: "main",
+			ID: "containerd://" + p.name, Node: "node-" + p.machine(), Image: "registry.example/app:1",
+		})
+	}
+	return list, nil
+}
+
+func (p fakePod) machine() string {
+	if p.arch != "" {
+		return p.arch
+	}
+	return "amd64"
+}
+
+var (
+	root = wire.Capabilities{Permitted: 0xa80425fb, Effective: 0xa80425fb, Bounding: 0xa80425fb}
+	user = wire.Capabilities{Bounding: 0xa80425fb | 1<<12}
+)
+
+func (c *fakeCluster) Probe(_ context.Context, list []target.Container) (map[string]*report.Report, error) {
+	reports := make(map[string]*report.Report)
+	for _, container := range list {
+		c.asked = append(c.asked, container.ID)
+		var pod fakePod
+		for _, pods := range c.pods {
+			for _, p := range pods {
+				if p.name == container.Pod {
+					pod = p
+				}
+			}
+		}
+		r := reports[container.Node]
+		if r == nil {
+			r = &report.Report{
+				Hello:    wire.Hello{Kernel: "6.12.0", Arch: pod.machine()},
+				ABIs:     syscalls.OfMachine(pod.machine()),
+				Targets:  make(map[string]*report.Target),
+				Problems: c.problems,
+			}
+			reports[container.Node] = r
+		}
+		t := &report.Target{
+			Target:   wire.Target{ID: container.ID, PID: 4000 + len(pod.name), Processes: 1, Threads: 3},
+			Problems: pod.problems,
+		}
+		subject := &report.State{State: wire.State{
+			Subject: true, Mode: pod.subject, FilterCount: len(pod.stack), Stack: wire.NoStack, Capabilities: root,
+			Processes: 1, Threads: 3, Presumed: 2,
+			Read:   []wire.ThreadRef{{PID: t.PID, TID: t.PID, NSPID: 1, Comm: "app", StoppedNS: 70_000}},
+			Sample: []wire.ThreadRef{{PID: t.PID, TID: t.PID + 1, NSPID: 7, Comm: "worker"}},
+		}}
+		if !pod.unread {
+			subject.State.Stack, subject.Stack = 0, pod.stack
+		}
+		// As a probe writes it, in no order.
+		t.States = append(slices.Clone(pod.more), subject)
+		for _, s := range pod.more {
+			t.Threads += s.Threads
+		}
+		r.Targets[container.ID] = t
+	}
+	return reports, c.err
+}
+
+// plugin runs a command line against a cluster.
+func plugin(c *fakeCluster, args ...string) (code int, stdout, stderr string) {
+	var out, errOut bytes.Buffer
+	common := newCommon(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
+	common.connect = func(*probeFlags) (Resolver, Prober, error) { return c, c, nil }
+	code = run(common, append([]string{"/opt/bin/kubectl-seccomp"}, args...))
+	return code, out.String(), errOut.String()
+}
+
+var update = flag.Bool("update", false, "write the golden files; review what changed")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}

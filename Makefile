@@ -10,6 +10,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
 
+# One set of build settings for everything, so that the build, the tests and vet
+# share what is compiled.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin.Version=$(VERSION)
 
@@ -29,7 +34,7 @@ build: bin/kubectl-seccomp ## the plugin, into bin/
 
 .PHONY: bin/kubectl-seccomp
 bin/kubectl-seccomp:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-seccomp
+	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-seccomp
 
 .PHONY: deps
 deps: ## the Debian packages that the tests need
@@ -68,7 +73,7 @@ lint: ## gofmt and vet, every module
 	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for m in $(MODULES); do (cd $$m && go vet ./...); done
 	go vet -tags e2e ./test/...
-	for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/kubectl-seccomp; done
+	for os in darwin windows; do GOOS=$$os go build -o /dev/null ./cmd/kubectl-seccomp; done
 
 # One package at a time: tests that stop processes or install filters must not
 # meet each other, and the kernel must not be handed filters faster than it
@@ -78,8 +83,8 @@ test-unit: deps
 	for m in $(MODULES); do (cd $$m && go test -p 1 -count 1 -timeout 10m ./...); done
 
 .PHONY: test-e2e
-test-e2e: build cluster-up cluster-load
-	go run ./hack/demo --no-diff
+test-e2e: deps build cluster-up cluster-load
+	go run ./hack/demo
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
 
 .PHONY: test
@@ -87,8 +92,9 @@ test: lint test-unit test-e2e ## every test, those on the local cluster included
 	$(MAKE) cluster-down
 
 .PHONY: bench
-bench: ## speed, side by side with what it is held against
-	go test -run '^$$' -bench . ./pkg/...
+bench: deps build cluster-up cluster-load ## speed, side by side with what it is held against
+	go test -p 1 -run '^$$' -bench . ./pkg/...
+	go test -tags e2e -run '^$$' -bench . -benchtime 15x ./test/e2e
 
 .PHONY: clean
 clean:

@@ -143,7 +143,10 @@ func differing(list []v1alpha1.Difference) table {
 		for _, f := range groups[k].fold(false) {
 			text := f.names
 			if k.when != "" {
-				text += " when " + k.when + "\ne.g. " + examples[k]
+				text += " when " + k.when
+				if examples[k] != "" {
+					text += "\ne.g. " + examples[k]
+				}
 			}
 			d := directions[k.direction]
 			t.rows = append(t.rows, row{[]string{d.text, k.a, k.b, f.abis, text}, d.style})

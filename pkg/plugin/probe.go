@@ -63,6 +63,19 @@ func (f *probeFlags) validate() error {
 	return nil
 }
 
+// resolveTimeout bounds looking up one operand: the client has no timeout, as it
+// follows logs.
+const resolveTimeout = 30 * time.Second
+
+// resolver asks the API server.
+type resolver struct{ target.Resolver }
+
+func (r resolver) Resolve(ctx context.Context, o target.Operand) ([]target.Container, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	return r.Resolver.Resolve(ctx, o)
+}
+
 // prober runs probe pods.
 type prober struct {
 	client   probepod.Client
@@ -91,7 +104,7 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	if c.verbose || terminal.IsTerminal(c.ErrOut) {
 		progress = c.ErrOut
 	}
-	return target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn},
+	return resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}},
 		&prober{client, probepod.Options{
 			Image:          f.image,
 			PullPolicy:     corev1.PullPolicy(f.pullPolicy),

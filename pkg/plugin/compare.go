@@ -8,39 +8,40 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
 // compare tells how the policy of b's subject stands to that of a's.
-func compare(a, b source) (*v1alpha1.Diff, error) {
-	for _, s := range []source{a, b} {
-		if s.subject.Mode == wire.ModeStrict {
-			return nil, fmt.Errorf("compare %s: its main thread is in seccomp's strict mode, which has no filters", s.container)
+func compare(a, b *source.Source) (*v1alpha1.Diff, error) {
+	for _, s := range []*source.Source{a, b} {
+		if s.Dump.States[0].Mode == wire.ModeStrict.String() {
+			return nil, fmt.Errorf("compare %s: its main thread is in seccomp's strict mode, which has no filters", s.Name())
 		}
 	}
-	if x, y := a.report.Hello.Arch, b.report.Hello.Arch; x != y {
-		return nil, fmt.Errorf("compare %s with %s: their nodes are of different architectures, %s and %s, and no call is the same on both",
-			a.container, b.container, x, y)
+	if x, y := a.Dump.Source.Arch, b.Dump.Source.Arch; x != y {
+		return nil, fmt.Errorf("compare %s with %s: they are of different architectures, %s and %s, and no call is the same on both",
+			a.Name(), b.Name(), x, y)
 	}
-	p, err := a.policyOf(a.subject)
+	p, err := a.Policy(0)
 	if err != nil {
 		return nil, err
 	}
-	q, err := b.policyOf(b.subject)
+	q, err := b.Policy(0)
 	if err != nil {
 		return nil, err
 	}
-	c, err := policy.Compare(p, q, policy.Options{ABIs: a.report.ABIs})
+	c, err := policy.Compare(p, q, policy.Options{ABIs: a.ABIs})
 	if err != nil {
 		return nil, err
 	}
 	d := &v1alpha1.Diff{
 		TypeMeta:    v1alpha1.TypeMeta("Diff"),
 		Relation:    v1alpha1.Relation(c.Relation.String()),
-		A:           v1alpha1.Side{Source: describe(a), Confinement: confinement(a, a.subject)},
-		B:           v1alpha1.Side{Source: describe(b), Confinement: confinement(b, b.subject)},
+		A:           side(a),
+		B:           side(b),
 		Differences: []v1alpha1.Difference{},
 		Truncated:   c.Truncated,
 	}
@@ -56,9 +57,13 @@ func compare(a, b source) (*v1alpha1.Diff, error) {
 	return d, nil
 }
 
+func side(s *source.Source) v1alpha1.Side {
+	return v1alpha1.Side{Source: s.Dump.Source, Confinement: s.Dump.States[0].Confinement}
+}
+
 // newDifference turns the part of a difference that is about a scope into what
 // is printed.
-func newDifference(a, b source, d policy.Difference, scope policy.Scope) (v1alpha1.Difference, error) {
+func newDifference(a, b *source.Source, d policy.Difference, scope policy.Scope) (v1alpha1.Difference, error) {
 	out := v1alpha1.Difference{
 		A:         actionOf(d.A, scope.ABI),
 		B:         actionOf(d.B, scope.ABI),
@@ -78,12 +83,12 @@ func newDifference(a, b source, d policy.Difference, scope policy.Scope) (v1alph
 	call := d.Witness.CallA
 	call.NR = scope.NR.First
 	for _, side := range []struct {
-		source
+		*source.Source
 		want policy.Outcome
 	}{{a, d.A}, {b, d.B}} {
-		if got := side.subject.Stack.Run(&call, side.order()).Ret; got != side.want.Return {
+		if got := side.Stacks[0].Run(&call, side.Order()).Ret; got != side.want.Return {
 			return out, fmt.Errorf("internal error: the filters of %s return %s for %+v, and were found to return %s",
-				side.container, got.Format(scope.ABI), call, side.want.Format(scope.ABI))
+				side.Name(), got.Format(scope.ABI), call, side.want.Format(scope.ABI))
 		}
 	}
 	out.Witness = newWitness(scope, call)

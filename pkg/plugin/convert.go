@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/capability"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
@@ -16,72 +19,60 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
-// newDump turns what was read of a source into a Dump.
-func newDump(s source) (*v1alpha1.Dump, error) {
-	d := &v1alpha1.Dump{
+// fromReport makes a source of what a probe read of a container: the subject's
+// state first. What the node or the container had a say in is escaped here, for
+// whatever prints it.
+func fromReport(o target.Operand, c target.Container, r *report.Report, t *report.Target) *source.Source {
+	s := &source.Source{ABIs: r.ABIs, Dump: v1alpha1.Dump{
 		TypeMeta:  v1alpha1.TypeMeta("Dump"),
-		Source:    describe(s),
-		Processes: s.target.Processes,
-		Threads:   s.target.Threads,
+		Processes: t.Processes,
+		Threads:   t.Threads,
+		Source: v1alpha1.Source{
+			Operand: o.Text, Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
+			Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: c.Node,
+			Kernel: terminal.Escape(r.Hello.Kernel), Arch: r.Hello.Arch, PID: t.PID,
+		},
+	}}
+	for _, abi := range r.ABIs {
+		s.Dump.Source.ABIs = append(s.Dump.Source.ABIs, abi.String())
 	}
-	states := []*report.State{s.subject}
-	for _, state := range s.target.States {
-		if state != s.subject {
-			states = append(states, state)
-		}
-	}
+	states := slices.Clone(t.States)
+	slices.SortStableFunc(states, func(a, b *report.State) int { return order(b.Subject) - order(a.Subject) })
 	for _, state := range states {
-		out := v1alpha1.State{
-			Confinement: confinement(s, state),
-			Subject:     state == s.subject,
+		s.Stacks = append(s.Stacks, state.Stack)
+		s.Dump.States = append(s.Dump.States, v1alpha1.State{
+			Confinement: confinement(state, s.Order()),
+			Subject:     state.Subject,
 			Processes:   state.Processes,
 			Threads:     state.Threads,
 			Presumed:    state.Presumed,
 			Sample:      slices.Concat(threads(state.Read, true), threads(state.Sample, false)),
-		}
-		if state.Mode == wire.ModeDisabled || state.Stack != nil {
-			p, err := s.policyOf(state)
-			if err != nil {
-				return nil, err
-			}
-			if out.Syscalls, out.Truncated, err = summarize(p, s.report.ABIs); err != nil {
-				return nil, err
-			}
-		}
-		d.States = append(d.States, out)
+		})
+		hashes := s.Dump.States[len(s.Dump.States)-1].Filters
 		for i, f := range state.Stack {
-			hash := out.Filters[i]
-			if !slices.ContainsFunc(d.Filters, func(f v1alpha1.Filter) bool { return f.SHA256 == hash }) {
-				d.Filters = append(d.Filters, v1alpha1.Filter{SHA256: hash, Instructions: len(f), Program: f.Encode(s.order())})
+			if !slices.ContainsFunc(s.Dump.Filters, func(f v1alpha1.Filter) bool { return f.SHA256 == hashes[i] }) {
+				s.Dump.Filters = append(s.Dump.Filters, v1alpha1.Filter{SHA256: hashes[i], Instructions: len(f), Program: f.Encode(s.Order())})
 			}
 		}
 	}
-	for _, p := range s.target.Problems {
+	for _, p := range t.Problems {
 		out := v1alpha1.Problem{Code: p.Code, Remedy: terminal.Escape(p.Remedy), PID: p.PID, TID: p.TID}
 		p.Remedy = "" // is not said twice
 		out.Message = terminal.Escape(p.Error())
-		d.Problems = append(d.Problems, out)
+		s.Dump.Problems = append(s.Dump.Problems, out)
 	}
-	return d, nil
+	return s
 }
 
-// describe says where a source's filters come from. What the node or the
-// container had a say in is escaped here, for whatever prints it.
-func describe(s source) v1alpha1.Source {
-	c := s.container
-	out := v1alpha1.Source{
-		Operand: s.operand.Text, Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
-		Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: c.Node,
-		Kernel: terminal.Escape(s.report.Hello.Kernel), Arch: s.report.Hello.Arch,
-		PID: s.target.PID,
+// order sorts false before true.
+func order(b bool) int {
+	if b {
+		return 1
 	}
-	for _, abi := range s.report.ABIs {
-		out.ABIs = append(out.ABIs, abi.String())
-	}
-	return out
+	return 0
 }
 
-func confinement(s source, state *report.State) v1alpha1.Confinement {
+func confinement(state *report.State, order binary.ByteOrder) v1alpha1.Confinement {
 	names := func(c wire.Caps) []string { return capability.Set(c).Names() }
 	out := v1alpha1.Confinement{
 		Mode:       state.Mode.String(),
@@ -96,11 +87,45 @@ func confinement(s source, state *report.State) v1alpha1.Confinement {
 		FilterCount: state.FilterCount,
 	}
 	for _, f := range state.Stack {
-		hash := sha256.Sum256(f.Encode(s.order()))
+		hash := sha256.Sum256(f.Encode(order))
 		out.Filters = append(out.Filters, hex.EncodeToString(hash[:]))
 		out.Instructions += len(f)
 	}
 	return out
+}
+
+// newDump returns what is known of a source, and what its filters do.
+func newDump(s *source.Source) (*v1alpha1.Dump, error) {
+	d := s.Dump.DeepCopy()
+	for i := range d.States {
+		state := &d.States[i]
+		if state.Mode != wire.ModeDisabled.String() && s.Stacks[i] == nil {
+			continue
+		}
+		p, err := s.Policy(i)
+		if err != nil {
+			return nil, err
+		}
+		if state.Syscalls, state.Truncated, err = summarize(p, s.ABIs); err != nil {
+			return nil, err
+		}
+		findings, err := p.Lint(s.ABIs)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range findings {
+			state.Findings = append(state.Findings, v1alpha1.Finding{Check: string(f.Check), ABI: abiName(f.ABI), Syscall: f.Call, Detail: f.Detail})
+		}
+	}
+	return d, nil
+}
+
+// abiName is the name of an ABI, "" for none.
+func abiName(abi syscalls.ABI) string {
+	if abi == 0 {
+		return ""
+	}
+	return abi.String()
 }
 
 func threads(refs []wire.ThreadRef, read bool) (list []v1alpha1.Thread) {

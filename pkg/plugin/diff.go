@@ -9,29 +9,29 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 )
 
 // diffOptions is what `diff` does.
 type diffOptions struct {
 	*common
-	Resolver Resolver
-	Prober   Prober
-	Printer  printers.ResourcePrinter
-	A, B     string
+	*operands
+	Printer printers.ResourcePrinter
 }
 
 func newDiffCommand(c *common, name string) *cobra.Command {
-	probe, output := new(probeFlags), newOutputFlags()
+	flags, output := new(sourceFlags), newOutputFlags()
 	cmd := &cobra.Command{
 		Use:                   "diff A B [flags]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show how what seccomp does to two containers differs",
-		Long: `Show for which calls the seccomp filters of two running containers act
-differently, and whether B is tighter or looser than A.
+		Long: `Show for which calls two seccomp policies act differently, and whether B is
+tighter or looser than A.
 
-A and B are each POD, TYPE/NAME or NAMESPACE/TYPE/NAME, with :CONTAINER if it is
-not the one that "kubectl logs" chooses. The pods of a workload must have the same
-filters.
+A and B are each
+
+` + operandHelp + `
+The pods of a workload must have the same filters.
 
 The answer is about all calls that there can be, not about those that were tried:
 "identical", "tighter" and "looser" are proven. Each difference comes with a call
@@ -44,49 +44,53 @@ more on an error.`,
 			`kubectl seccomp diff web-a web-b`,
 			`# Is the sidecar as confined as the main container?`,
 			`kubectl seccomp diff deploy/web:nginx deploy/web:sidecar`,
+			`# What would change under another profile? How far is it from no filter at all?`,
+			`kubectl seccomp diff web ./profile.json`,
+			`kubectl seccomp diff Unconfined ./profile.json --runtime docker`,
+			`# Has it changed since the dump was saved?`,
+			`kubectl seccomp diff ./web-dump.json web`,
 			`# Across namespaces, for a script`,
 			`kubectl seccomp diff staging/deploy/web production/deploy/web -o jsonpath='{.relation}'`),
-		Args: operands(2, "two operands, A and B"),
+		Args: exactly(2, "two operands, A and B"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := &diffOptions{common: c}
-			if err := o.Complete(probe, output, args); err != nil {
+			if err := o.Complete(flags, output, args); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
 		},
 	}
-	probe.add(cmd.Flags())
+	flags.add(cmd)
 	output.add(cmd)
 	return cmd
 }
 
 // Complete turns flags and operands into what is to be done.
-func (o *diffOptions) Complete(probe *probeFlags, output *outputFlags, args []string) (err error) {
-	o.A, o.B = args[0], args[1]
+func (o *diffOptions) Complete(flags *sourceFlags, output *outputFlags, args []string) (err error) {
 	human := printer.Human{Color: output.color}
 	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human}); err != nil {
 		return err
 	}
-	if err := probe.validate(); err != nil {
-		return err
-	}
-	o.Resolver, o.Prober, err = o.connect(probe)
+	o.operands, err = o.newOperands(flags, args...)
 	return err
 }
 
-// Run reads both containers and prints how they differ.
+// Run reads both sources and prints how they differ.
 func (o *diffOptions) Run(ctx context.Context) error {
-	sources, err := read(ctx, o.Resolver, o.Prober, []string{o.A, o.B})
+	sources, err := o.read(ctx)
 	if err != nil {
 		return err
 	}
-	var sides [2]source
-	for i, pods := range sources {
-		if sides[i], err = alike(pods); err != nil {
+	var sides [2]*source.Source
+	for i, list := range sources {
+		if sides[i], err = alike(list); err != nil {
 			return err
 		}
-		for _, s := range pods {
-			for _, w := range s.warnings() {
+		for _, s := range list {
+			if w := otherThreads(s); w != nil {
+				o.warn(w)
+			}
+			for _, w := range s.Warnings {
 				o.warn(w)
 			}
 		}
@@ -105,11 +109,11 @@ func (o *diffOptions) Run(ctx context.Context) error {
 }
 
 // alike returns the first of a workload's containers, if it stands for all.
-func alike(pods []source) (source, error) {
+func alike(pods []*source.Source) (*source.Source, error) {
 	for _, s := range pods[1:] {
 		if !sameStack(pods[0], s) {
-			return source{}, fmt.Errorf("compare %s: its pods do not have the same filters: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
-				s.operand.Text, pods[0].container, s.container)
+			return nil, fmt.Errorf("compare %s: its pods do not have the same filters: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
+				s.Dump.Source.Operand, pods[0].Name(), s.Name())
 		}
 	}
 	return pods[0], nil

@@ -14,23 +14,23 @@ import (
 // dumpOptions is what `dump` does.
 type dumpOptions struct {
 	*common
-	Resolver Resolver
-	Prober   Prober
-	Printer  printers.ResourcePrinter
-	Operand  string
+	*operands
+	Printer printers.ResourcePrinter
 }
 
 func newDumpCommand(c *common, name string) *cobra.Command {
-	probe, output := new(probeFlags), newOutputFlags()
+	flags, output := new(sourceFlags), newOutputFlags()
 	cmd := &cobra.Command{
-		Use:                   "dump POD|TYPE/NAME|NAMESPACE/TYPE/NAME[:CONTAINER] [flags]",
+		Use:                   "dump SOURCE [flags]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show what seccomp does to a container",
 		Long: `Show the seccomp filters of a running container, as the kernel holds them, and
 what they do with every syscall of every ABI of its node.
 
-Without a container's name it is the one that "kubectl logs" chooses. Of a
-workload, a container of each of its pods is shown.`,
+SOURCE is
+
+` + operandHelp + `
+Of a workload, a container of each of its pods is shown.`,
 		Example: examples(name,
 			`# What may the pod web do?`,
 			`kubectl seccomp dump web`,
@@ -38,41 +38,39 @@ workload, a container of each of its pods is shown.`,
 			`kubectl seccomp dump deploy/web:nginx -o asm`,
 			`# Every syscall, and every thread`,
 			`kubectl seccomp dump web -o wide --all-threads`,
+			`# What will a profile do on an arm64 node with CRI-O and crun?`,
+			`kubectl seccomp dump ./profile.json --arch arm64 --runtime cri-o --oci-runtime crun`,
 			`# Everything, the filters' bytes included`,
 			`kubectl seccomp dump kube-system/ds/kube-proxy -o json`),
-		Args: operands(1, "one operand"),
+		Args: exactly(1, "one operand"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := &dumpOptions{common: c}
-			if err := o.Complete(probe, output, args); err != nil {
+			if err := o.Complete(flags, output, args); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
 		},
 	}
-	probe.add(cmd.Flags())
+	flags.add(cmd)
 	output.add(cmd, "wide", "asm")
 	return cmd
 }
 
 // Complete turns flags and operands into what is to be done.
-func (o *dumpOptions) Complete(probe *probeFlags, output *outputFlags, args []string) (err error) {
-	o.Operand = args[0]
-	human := printer.Human{Color: output.color, Threads: probe.allThreads}
+func (o *dumpOptions) Complete(flags *sourceFlags, output *outputFlags, args []string) (err error) {
+	human := printer.Human{Color: output.color, Threads: flags.probe.allThreads}
 	wide := human
 	wide.Wide = true
 	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human, "wide": wide, "asm": printer.Assembly{}}); err != nil {
 		return err
 	}
-	if err := probe.validate(); err != nil {
-		return err
-	}
-	o.Resolver, o.Prober, err = o.connect(probe)
+	o.operands, err = o.newOperands(flags, args...)
 	return err
 }
 
-// Run reads the containers and prints what was read.
+// Run reads the sources and prints what was read.
 func (o *dumpOptions) Run(ctx context.Context) error {
-	sources, err := read(ctx, o.Resolver, o.Prober, []string{o.Operand})
+	sources, err := o.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,7 +81,7 @@ func (o *dumpOptions) Run(ctx context.Context) error {
 			return err
 		}
 		list.Items = append(list.Items, *d)
-		for _, w := range s.problems() {
+		for _, w := range s.Warnings {
 			o.warn(w)
 		}
 	}

@@ -153,7 +153,7 @@ func TestErrors(t *testing.T) {
 		{"dump unread", `read default/pod/unread:main on node node-amd64: stop thread 4011 \(stuck\) of containerd://threads: it did not within 1s: run this again`},
 		{"diff key unread", `read default/pod/unread:main`},
 		{"diff key strict", `default/pod/strict:main: its main thread is in seccomp's strict mode`},
-		{"diff key arm", `their nodes are of different architectures, amd64 and arm64`},
+		{"diff key arm", `they are of different architectures, amd64 and arm64`},
 		{"diff key deploy/web", `compare deploy/web: its pods do not have the same filters: name one of them`},
 	} {
 		t.Run(test.args, func(t *testing.T) {

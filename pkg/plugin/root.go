@@ -89,8 +89,20 @@ func examples(name string, lines ...string) string {
 	return strings.Join(lines, "\n")
 }
 
-// operands returns a check of how many operands a command is given.
-func operands(n int, what string) cobra.PositionalArgs {
+// operandHelp says what a source is.
+const operandHelp = `  POD, TYPE/NAME or NAMESPACE/TYPE/NAME, each with :CONTAINER if it is not the
+  one that "kubectl logs" chooses;
+  ./FILE, /FILE or - (standard input): a saved dump, a seccomp profile (of OCI,
+  Docker or CRI-O, or a SeccompProfile) or a raw filter, by its content;
+  profile:FILE, or bpf:FILE[,FILE...] for a stack of filters, the oldest first;
+  Unconfined: no filter.
+
+Files need no cluster. One beside a container is for the container's architecture
+and capabilities.
+`
+
+// exactly returns a check of how many operands a command is given.
+func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == n {
 			return nil

@@ -2,52 +2,182 @@ package plugin
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
-// A source is a container and what was read of it. Its subject has been read.
-type source struct {
-	operand   target.Operand
-	container target.Container
-	report    *report.Report // of its node
-	target    *report.Target
-	subject   *report.State
+// sourceFlags say how operands are read.
+type sourceFlags struct {
+	probe      probeFlags
+	arch       string
+	runtime    string
+	ociRuntime string
 }
 
-// read reads the containers of each operand, those of all operands at once.
-func read(ctx context.Context, resolver Resolver, prober Prober, texts []string) ([][]source, error) {
-	operands := make([]target.Operand, len(texts))
-	for i, text := range texts {
+func (f *sourceFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	f.probe.add(flags)
+	flags.StringVar(&f.arch, "arch", "", "Architecture that files are for, as Go names it; default: that of what a file is compared with, or else this machine's")
+	flags.StringVar(&f.runtime, "runtime", "containerd", "Runtime that a profile is interpreted as: containerd, docker, cri-o")
+	flags.StringVar(&f.ociRuntime, "oci-runtime", "runc", "OCI runtime that a profile is interpreted as: runc, crun")
+}
+
+var (
+	runtimes    = map[string]profile.Runtime{"containerd": profile.Containerd, "docker": profile.DockerEngine, "cri-o": profile.CRIO}
+	ociRuntimes = map[string]profile.OCIRuntime{"runc": profile.Runc, "crun": profile.Crun}
+)
+
+func (f *sourceFlags) validate() error {
+	if _, ok := runtimes[f.runtime]; !ok {
+		return fmt.Errorf("--runtime %q: want containerd, docker or cri-o", f.runtime)
+	}
+	if _, ok := ociRuntimes[f.ociRuntime]; !ok {
+		return fmt.Errorf("--oci-runtime %q: want runc or crun", f.ociRuntime)
+	}
+	if f.arch != "" && len(syscalls.OfMachine(f.arch)) == 0 {
+		return fmt.Errorf("--arch %q: there is no such architecture: want a GOARCH such as amd64 or arm64", f.arch)
+	}
+	return f.probe.validate()
+}
+
+// operands are what a command reads, the cluster included only if one of them is
+// a container.
+type operands struct {
+	list     []operand
+	flags    *sourceFlags
+	stdin    io.Reader
+	Resolver Resolver
+	Prober   Prober
+}
+
+// An operand is one that needs no cluster, or else a container's.
+type operand struct {
+	ref       source.Ref
+	offline   bool
+	container target.Operand
+}
+
+// newOperands understands what operands say, and connects to the cluster if need
+// be.
+func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, error) {
+	if err := flags.validate(); err != nil {
+		return nil, err
+	}
+	o := &operands{flags: flags, stdin: c.In}
+	online, stdin := false, false
+	for _, text := range texts {
+		var one operand
 		var err error
-		if operands[i], err = target.Parse(text); err != nil {
+		if one.ref, one.offline, err = source.Parse(text); err != nil {
+			return nil, err
+		}
+		if !one.offline {
+			online = true
+			if one.container, err = target.Parse(text); err != nil {
+				return nil, err
+			}
+		}
+		if one.ref.Stdin() && stdin {
+			return nil, source.ErrStdin
+		}
+		stdin = stdin || one.ref.Stdin()
+		o.list = append(o.list, one)
+	}
+	var err error
+	if online {
+		o.Resolver, o.Prober, err = c.connect(&flags.probe)
+	}
+	return o, err
+}
+
+// read reads the sources of each operand: files first, and then the containers of
+// all operands at once.
+func (o *operands) read(ctx context.Context) ([][]*source.Source, error) {
+	contents := make([]source.Content, len(o.list))
+	for i, operand := range o.list {
+		if !operand.offline {
+			continue
+		}
+		var err error
+		if contents[i], err = operand.ref.Open(o.stdin); err != nil {
 			return nil, err
 		}
 	}
-	containers := make([][]target.Container, len(operands))
+	sources, err := o.readContainers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	machine := o.machine(sources, contents)
+	for i, content := range contents {
+		if content == nil {
+			continue
+		}
+		if sources[i], err = content.On(machine); err != nil {
+			return nil, err
+		}
+	}
+	return sources, nil
+}
+
+// machine is the one that files are for which do not say: that of another
+// operand, or else the default.
+func (o *operands) machine(sources [][]*source.Source, contents []source.Content) profile.Target {
+	m, found := profile.Target{}, false
+	for i := range o.list {
+		switch {
+		case found:
+		case len(sources[i]) > 0:
+			m, found = sources[i][0].Machine(), true
+		case contents[i] != nil:
+			m, found = contents[i].Machine()
+		}
+	}
+	if !found {
+		m = source.DefaultMachine()
+	}
+	if o.flags.arch != "" {
+		m.Arch = o.flags.arch
+	}
+	m.Runtime, m.OCIRuntime = runtimes[o.flags.runtime], ociRuntimes[o.flags.ociRuntime]
+	return m
+}
+
+// readContainers reads the containers of all operands that need the cluster.
+func (o *operands) readContainers(ctx context.Context) ([][]*source.Source, error) {
+	sources := make([][]*source.Source, len(o.list))
+	if o.Resolver == nil {
+		return sources, nil
+	}
+	containers := make([][]target.Container, len(o.list))
 	var all []target.Container
-	for i, operand := range operands {
+	for i, operand := range o.list {
+		if operand.offline {
+			continue
+		}
 		var err error
-		if containers[i], err = resolver.Resolve(ctx, operand); err != nil {
+		if containers[i], err = o.Resolver.Resolve(ctx, operand.container); err != nil {
 			return nil, err
 		}
 		all = append(all, containers[i]...)
 	}
-	reports, err := prober.Probe(ctx, all)
+	reports, err := o.Prober.Probe(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	sources := make([][]source, len(operands))
-	for i, operand := range operands {
+	for i, operand := range o.list {
 		for _, c := range containers[i] {
-			s, err := newSource(operand, c, reports[c.Node])
+			s, err := newSource(operand.container, c, reports[c.Node])
 			if err != nil {
 				return nil, err
 			}
@@ -57,15 +187,16 @@ func read(ctx context.Context, resolver Resolver, prober Prober, texts []string)
 	return sources, nil
 }
 
-// newSource finds a container in the report of its node. One whose subject was
-// not read is an error: what is known of other threads does not answer for it.
-func newSource(o target.Operand, c target.Container, r *report.Report) (source, error) {
-	fail := func(problems []wire.Problem) (source, error) {
+// newSource makes a source of a container in the report of its node. One whose
+// subject was not read is an error: what is known of other threads does not answer
+// for it.
+func newSource(o target.Operand, c target.Container, r *report.Report) (*source.Source, error) {
+	fail := func(problems []wire.Problem) (*source.Source, error) {
 		err := errors.New("the probe does not say why")
 		if len(problems) > 0 {
 			err = &problems[0]
 		}
-		return source{}, fmt.Errorf("read %s on node %s: %w", c, c.Node, err)
+		return nil, fmt.Errorf("read %s on node %s: %w", c, c.Node, err)
 	}
 	if r == nil {
 		return fail(nil)
@@ -78,50 +209,32 @@ func newSource(o target.Operand, c target.Container, r *report.Report) (source, 
 	if subject == nil || subject.Mode == wire.ModeFilter && subject.Stack == nil {
 		return fail(append(t.Problems, r.Problems...))
 	}
-	return source{o, c, r, t, subject}, nil
+	s := fromReport(o, c, r, t)
+	for i := range t.Problems {
+		s.Warnings = append(s.Warnings, fmt.Errorf("%s: %w", c, &t.Problems[i]))
+	}
+	for i := range r.Problems {
+		s.Warnings = append(s.Warnings, fmt.Errorf("node %s: %w", c.Node, &r.Problems[i]))
+	}
+	return s, nil
 }
 
-func (s source) order() binary.ByteOrder { return s.report.ABIs[0].ByteOrder() }
-
-// policyOf returns the policy of one of the source's states.
-func (s source) policyOf(state *report.State) (*policy.Policy, error) {
-	return policy.Of(state.Stack, s.order())
-}
-
-// warnings are what an answer about a source's subject leaves out.
-func (s source) warnings() (list []error) {
+// otherThreads says that the subject of a source does not stand for all of its
+// threads; nil if it does.
+func otherThreads(s *source.Source) error {
 	threads := 0
-	for _, state := range s.target.States {
-		if state != s.subject {
-			threads += state.Threads
-		}
+	for _, state := range s.Dump.States[1:] {
+		threads += state.Threads
 	}
-	if threads > 0 {
-		list = append(list, fmt.Errorf("%s: not confined like its main thread: %d of %d threads; dump shows how", s.container, threads, s.target.Threads))
+	if threads == 0 {
+		return nil
 	}
-	return append(list, s.problems()...)
+	return fmt.Errorf("%s: not confined like its main thread: %d of %d threads; dump shows how", s.Name(), threads, s.Dump.Threads)
 }
 
-// problems are what could not be read of a source.
-func (s source) problems() (list []error) {
-	for i := range s.target.Problems {
-		list = append(list, fmt.Errorf("%s: %w", s.container, &s.target.Problems[i]))
-	}
-	for i := range s.report.Problems {
-		list = append(list, fmt.Errorf("node %s: %w", s.container.Node, &s.report.Problems[i]))
-	}
-	return list
-}
-
-// sameStack reports whether two sources are held to the same filters.
-func sameStack(a, b source) bool {
-	if a.report.Hello.Arch != b.report.Hello.Arch || a.subject.Mode != b.subject.Mode || len(a.subject.Stack) != len(b.subject.Stack) {
-		return false
-	}
-	for i, f := range a.subject.Stack {
-		if !slices.Equal(f, b.subject.Stack[i]) {
-			return false
-		}
-	}
-	return true
+// sameStack reports whether the subjects of two sources are held to the same
+// filters.
+func sameStack(a, b *source.Source) bool {
+	x, y := a.Dump.States[0], b.Dump.States[0]
+	return a.Dump.Source.Arch == b.Dump.Source.Arch && x.Mode == y.Mode && slices.Equal(x.Filters, y.Filters)
 }

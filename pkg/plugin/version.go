@@ -24,7 +24,7 @@ func newVersionCommand(c *common, name string) *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Short:                 "Show what this build of the plugin is made of",
 		Example:               examples(name, `kubectl seccomp version`, `kubectl seccomp version -o json`),
-		Args:                  operands(0, "no operands"),
+		Args:                  exactly(0, "no operands"),
 		RunE: func(*cobra.Command, []string) error {
 			p, err := output.printer(map[string]printers.ResourcePrinter{"": printer.Human{Color: output.color}})
 			if err != nil {

@@ -87,14 +87,30 @@ func extent(d *v1alpha1.Diff, direction v1alpha1.Direction) string {
 	return strings.Join(parts, "")
 }
 
-// sides says who A and B are.
+// sides says who A and B are. What is known of containers only is left out where
+// there is none.
 func sides(d *v1alpha1.Diff) table {
-	t := table{header: []string{"", "CONTAINER", "NODE", "PID", "FILTERS", "NO_NEW_PRIVS", "CAPABILITIES"}, wrap: []int{6}}
+	containers := d.A.Container != "" || d.B.Container != ""
+	t := table{header: []string{"", "SOURCE", "FILTERS"}, wrap: []int{1}}
+	if containers {
+		t = table{header: []string{"", "CONTAINER", "NODE", "PID", "FILTERS", "NO_NEW_PRIVS", "CAPABILITIES"}, wrap: []int{6}}
+	}
 	for _, s := range []struct {
 		name string
 		v1alpha1.Side
 	}{{"A", d.A}, {"B", d.B}} {
-		t.add(s.name, container(s.Source), s.Node, fmt.Sprint(s.PID), filtersOf(s.Confinement), yesNo(s.NoNewPrivs), capabilities(s.Capabilities))
+		from := container(s.Source)
+		if s.Format != "" {
+			from += " (" + format(s.Source) + ")"
+		}
+		switch {
+		case !containers:
+			t.add(s.name, from, filtersOf(s.Confinement))
+		case s.Container == "":
+			t.add(s.name, from, "", "", filtersOf(s.Confinement), "", "")
+		default:
+			t.add(s.name, from, s.Node, fmt.Sprint(s.PID), filtersOf(s.Confinement), yesNo(s.NoNewPrivs), capabilities(s.Capabilities))
+		}
 	}
 	return t
 }

@@ -15,6 +15,10 @@ import (
 // being asked: any runtime's denials, but not what it allows.
 const maxListed = 150
 
+// maxFindings is the most rows of what stands out that are shown without being
+// asked.
+const maxFindings = 8
+
 // dumps prints each dump, those of containers that are confined alike as one
 // unless single threads are wanted.
 func (o *output) dumps(dumps []v1alpha1.Dump, h Human) {
@@ -62,7 +66,12 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 	o.printf("\n")
 
 	facts := table{wrap: []int{1}}
-	if len(alike) == 1 {
+	if d.Source.Format != "" {
+		facts.add("Format", format(d.Source))
+	}
+	if d.Source.Container == "" {
+		facts.add("Architecture", d.Source.Arch)
+	} else if len(alike) == 1 {
 		facts.add("Process", process(d))
 		facts.add("Node", fmt.Sprintf("%s, Linux %s, %s", d.Source.Node, d.Source.Kernel, d.Source.Arch))
 	} else {
@@ -71,10 +80,14 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		}
 		facts.add("Kernel", fmt.Sprintf("Linux %s, %s", d.Source.Kernel, d.Source.Arch))
 	}
-	facts.add("Mode", subject.Mode)
+	if d.Source.Container != "" {
+		facts.add("Mode", subject.Mode)
+	}
 	facts.add("Filters", filtersOf(subject.Confinement))
-	facts.add("no_new_privs", yesNo(subject.NoNewPrivs))
-	facts.add("Capabilities", capabilities(subject.Capabilities))
+	if d.Source.Container != "" {
+		facts.add("no_new_privs", yesNo(subject.NoNewPrivs))
+		facts.add("Capabilities", capabilities(subject.Capabilities))
+	}
 	o.table(facts)
 
 	if subject.Mode == "filter" {
@@ -84,6 +97,21 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		if len(names.rows) > 0 {
 			o.printf("\n")
 			o.table(names)
+		}
+		if len(d.Dependent) > 0 {
+			o.printf("\n")
+			o.table(dependent(d.Dependent))
+		}
+		if len(subject.Findings) > 0 {
+			o.printf("\n")
+			rows := findings(subject.Findings)
+			more := len(rows.rows) - maxFindings
+			if more > 0 && !h.Wide {
+				rows.rows = rows.rows[:maxFindings]
+				all = false
+				rows.add("…", "", "", fmt.Sprintf("and %d more", more))
+			}
+			o.table(rows)
 		}
 		if subject.Truncated {
 			o.printf("\nThis is not all: the filters tell more calls apart than can be listed.\n")
@@ -100,6 +128,56 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		o.printf("\n")
 		o.table(threads(d))
 	}
+}
+
+// format says what a file was taken for, and as whose.
+func format(s v1alpha1.Source) string {
+	if s.Reader == "" {
+		return s.Format
+	}
+	return s.Format + ", as " + s.Reader + " would load it"
+}
+
+// dependent has the calls whose action only a live filter tells.
+func dependent(list []v1alpha1.Dependent) table {
+	t := table{header: []string{"COMPILER'S CHOICE", "ABI", "WHY"}, wrap: []int{2}}
+	groups := make(map[string]*folder)
+	var reasons []string
+	for _, d := range list {
+		if groups[d.Reason] == nil {
+			reasons = append(reasons, d.Reason)
+			groups[d.Reason] = new(folder)
+		}
+		groups[d.Reason].add(d.ABI, d.Syscall)
+	}
+	for _, reason := range reasons {
+		for _, f := range groups[reason].fold(false) {
+			t.add(f.names, f.abis, reason)
+		}
+	}
+	return t
+}
+
+// findings has what stands out, one row for what is said alike of several calls.
+func findings(list []v1alpha1.Finding) table {
+	t := table{header: []string{"STANDS OUT", "ABI", "SYSCALL", "WHAT"}, wrap: []int{2, 3}}
+	type key struct{ check, detail string }
+	groups := make(map[key]*folder)
+	var keys []key
+	for _, f := range list {
+		k := key{f.Check, f.Detail}
+		if groups[k] == nil {
+			keys = append(keys, k)
+			groups[k] = new(folder)
+		}
+		groups[k].add(f.ABI, f.Syscall)
+	}
+	for _, k := range keys {
+		for _, f := range groups[k].fold(false) {
+			t.add(k.check, f.abis, f.names, k.detail)
+		}
+	}
+	return t
 }
 
 // process says what of a container was looked at, and what was taken on trust.

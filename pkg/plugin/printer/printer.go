@@ -95,8 +95,11 @@ func (o *output) version(v *v1alpha1.Version) {
 	o.table(t)
 }
 
-// container names a source's container.
+// container names a source's container; a file by the operand.
 func container(s v1alpha1.Source) string {
+	if s.Container == "" {
+		return s.Operand
+	}
 	return s.Namespace + "/" + s.Pod + ":" + s.Container
 }
 

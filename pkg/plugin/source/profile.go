@@ -40,9 +40,7 @@ func (p *profileFile) On(m profile.Target) ([]*Source, error) {
 		s.Dump.Source.Reader = m.OCIRuntime.String()
 	}
 	s.hold(loaded.Stack())
-	for _, w := range loaded.Warnings {
-		s.Warnings = append(s.Warnings, fmt.Errorf("%s: %s", label(p.file), w))
-	}
+	s.Warnings = warnings(label(p.file), loaded.Warnings)
 	for _, d := range loaded.Dependent {
 		s.Dump.Dependent = append(s.Dump.Dependent, v1alpha1.Dependent{
 			ABI: d.ABI.String(), Syscall: terminal.Escape(d.Name), Reason: terminal.Escape(d.Reason),
@@ -50,6 +48,31 @@ func (p *profileFile) On(m profile.Target) ([]*Source, error) {
 	}
 	s.Warnings = append(s.Warnings, dependents(label(p.file), loaded.Dependent)...)
 	return []*Source{s}, nil
+}
+
+// warnings has the first of those that are about the same place in a profile and
+// of one kind, and how many more there are.
+func warnings(file string, list []profile.Warning) (errs []error) {
+	type key struct {
+		code profile.Code
+		path string
+	}
+	count := make(map[key]int)
+	for _, w := range list {
+		count[key{w.Code, w.Path}]++
+	}
+	for _, w := range list {
+		k := key{w.Code, w.Path}
+		switch n := count[k]; n {
+		case 0: // said
+		case 1:
+			errs = append(errs, fmt.Errorf("%s: %s", file, w))
+		default:
+			errs = append(errs, fmt.Errorf("%s: %s; and %d more of the kind there", file, w, n-1))
+		}
+		count[k] = 0
+	}
+	return errs
 }
 
 // dependents says, once for each reason, which calls' meaning is left to the

@@ -7,9 +7,9 @@ import (
 // A Range is an inclusive range of values of an argument.
 type Range struct{ First, Last uint64 }
 
-// A Factor is what a condition asks of one argument: to have a value in one of the
-// ranges, which are in ascending order, and Bits is 64 or, where only the low word
-// is looked at, 32; or, if there are too many ranges, that arg&Mask == Value.
+// A Factor is what a condition asks of one argument, in one way or in both: to have a
+// value in one of the ranges, which are in ascending order, and Bits is 64 or, where
+// only the low word is looked at, 32; or, where Mask is not 0, that arg&Mask == Value.
 type Factor struct {
 	Arg, Bits   int
 	Ranges      []Range
@@ -61,15 +61,13 @@ func (x *expresser) factors(f bdd.Ref) (factors []Factor, ok bool) {
 // factor returns a diagram that depends on one operand only as a Factor.
 func (x *expresser) factor(o operand64, values bdd.Ref) (f Factor, ok bool) {
 	f = Factor{Arg: int(o) - 1, Bits: 64}
+	c := cover{m: x.m}
+	if cubes, _ := c.isop(values, values); !c.failed && len(cubes) == 1 {
+		f.Mask, f.Value = cubes[0].mask[o], cubes[0].value[o]
+	}
 	e, _ := x.spans(o, values).(*in)
 	if e == nil {
-		c := cover{m: x.m}
-		cubes, _ := c.isop(values, values)
-		if c.failed || len(cubes) != 1 {
-			return Factor{}, false
-		}
-		f.Mask, f.Value = cubes[0].mask[o], cubes[0].value[o]
-		return f, true
+		return f, f.Mask != 0
 	}
 	if e.part == lower {
 		f.Bits = 32

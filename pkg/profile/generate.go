@@ -70,7 +70,7 @@ func FromPolicy(p *policy.Policy, t Target) (*LinuxSeccomp, error) {
 			if stub && t.OCIRuntime == Crun {
 				continue
 			}
-			l, err := g.generate(byDefault, stub)
+			l, err := g.attempt(byDefault, stub)
 			if err == nil {
 				return l, nil
 			}
@@ -90,8 +90,27 @@ type generator struct {
 	policy *policy.Policy
 	target Target
 	rules  []policy.Rule
-	abis   []syscalls.ABI // to be listed, the machine's own first
+	abis   []syscalls.ABI  // to be listed, the machine's own first
+	strict map[string]bool // the style of a call's comparisons
 }
+
+// attempt generates a profile with a given default. One and the same thing can be
+// said of a call's 64-bit arguments in two ways, and cut down to 32 bits they are not
+// the same. So where an ABI is not content with one, the other is tried.
+func (g *generator) attempt(byDefault bpf.Return, stub bool) (*LinuxSeccomp, error) {
+	g.strict = map[string]bool{}
+	for {
+		l, err := g.generate(byDefault, stub)
+		var not *InexpressibleError
+		if !errors.As(err, &not) || not.Scope.Name() == "" || g.strict[not.Scope.Name()] {
+			return l, err
+		}
+		g.strict[not.Scope.Name()] = true
+	}
+}
+
+// A style is how comparisons are written: strict with < and > instead of <= and >=.
+type style struct{ strict bool }
 
 // survey finds which ABIs are to be listed: those whose calls do not all kill the
 // thread, which is what comes of not listing one.
@@ -256,7 +275,7 @@ func (g *generator) entries(abi syscalls.ABI, call syscalls.Syscall, byDefault b
 			return nil, &InexpressibleError{scope, fmt.Sprintf("no profile has the action %s", d.Outcome.Return)}
 		}
 		e.Names = []string{call.Name}
-		sets, why := arguments(abi, d.Condition)
+		sets, why := style{g.strict[call.Name]}.arguments(abi, d.Condition)
 		if why != "" {
 			return nil, &InexpressibleError{scope, why}
 		}
@@ -324,18 +343,18 @@ func actionOf(r bpf.Return) (action string, errnoRet *uint, ok bool) {
 
 // arguments returns a condition as the arguments of entries, of which one has to
 // hold, or why that cannot be done.
-func arguments(abi syscalls.ABI, c *policy.Condition) (sets [][]LinuxSeccompArg, why string) {
+func (s style) arguments(abi syscalls.ABI, c *policy.Condition) (sets [][]LinuxSeccompArg, why string) {
 	if c.Always() {
 		return [][]LinuxSeccompArg{nil}, ""
 	}
 	// The shortest first: a rule for a conjunction, rules for a disjunction.
 	if factors, ok := c.Factors(false); ok {
-		if sets := conjunction(abi, factors); sets != nil {
+		if sets := s.conjunction(abi, factors); sets != nil {
 			return sets, ""
 		}
 	}
 	if factors, ok := c.Factors(true); ok {
-		if sets := disjunction(abi, factors); sets != nil {
+		if sets := s.disjunction(abi, factors); sets != nil {
 			return sets, ""
 		}
 	}
@@ -366,18 +385,18 @@ func arguments(abi syscalls.ABI, c *policy.Condition) (sets [][]LinuxSeccompArg,
 // conjunction returns entries' arguments for a condition that is one of each
 // argument: all ways to choose a comparison for each, as long as there are few. It is
 // nil if that cannot be done.
-func conjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg {
+func (s style) conjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg {
 	const most = 64
 	sets := [][]LinuxSeccompArg{nil}
 	for _, f := range factors {
 		var longer [][]LinuxSeccompArg
-		list := comparisons(abi, f, f.Ranges)
-		if f.Mask != 0 {
+		list := s.comparisons(abi, f, f.Ranges)
+		if list == nil && f.Mask != 0 {
 			list = []LinuxSeccompArg{{Index: uint(f.Arg), Op: "SCMP_CMP_MASKED_EQ", Value: f.Mask, ValueTwo: f.Value}}
 		}
 		for _, a := range list {
-			for _, s := range sets {
-				longer = append(longer, append(slices.Clone(s), a))
+			for _, set := range sets {
+				longer = append(longer, append(slices.Clone(set), a))
 			}
 		}
 		if len(longer) == 0 || len(longer) > most {
@@ -390,11 +409,18 @@ func conjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg 
 
 // disjunction does so for a condition that is the opposite of such a one: what one
 // of the arguments must not be is enough.
-func disjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg {
+func (s style) disjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg {
 	var sets [][]LinuxSeccompArg
 	for _, f := range factors {
-		list := comparisons(abi, f, gaps(f))
-		if list == nil || f.Mask != 0 {
+		list := s.comparisons(abi, f, gaps(f))
+		if list == nil {
+			for bit := uint64(1); bit != 0; bit <<= 1 {
+				if f.Mask&bit != 0 {
+					list = append(list, LinuxSeccompArg{Index: uint(f.Arg), Op: "SCMP_CMP_MASKED_EQ", Value: bit, ValueTwo: ^f.Value & bit})
+				}
+			}
+		}
+		if list == nil {
 			return nil
 		}
 		for _, a := range list {
@@ -406,6 +432,9 @@ func disjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg 
 
 // gaps returns the ranges between those of a factor.
 func gaps(f policy.Factor) []policy.Range {
+	if f.Ranges == nil {
+		return nil
+	}
 	var list []policy.Range
 	next, last := uint64(0), lastValue(f)
 	for _, r := range f.Ranges {
@@ -425,7 +454,7 @@ func lastValue(f policy.Factor) uint64 { return math.MaxUint64 >> (64 - f.Bits) 
 // comparisons returns comparisons of an argument of which one has to hold for it to
 // be in one of the ranges. It is nil if there are none: a range with two ends takes
 // two, and of two an entry wants only one to hold.
-func comparisons(abi syscalls.ABI, f policy.Factor, ranges []policy.Range) []LinuxSeccompArg {
+func (s style) comparisons(abi syscalls.ABI, f policy.Factor, ranges []policy.Range) []LinuxSeccompArg {
 	if f.Bits != 32*words(abi) {
 		return nil
 	}
@@ -441,6 +470,10 @@ func comparisons(abi syscalls.ABI, f policy.Factor, ranges []policy.Range) []Lin
 		switch {
 		case r.First == r.Last:
 			list = append(list, one("SCMP_CMP_EQ", r.First))
+		case r.First == 0 && s.strict:
+			list = append(list, one("SCMP_CMP_LT", r.Last+1))
+		case r.Last == last && s.strict:
+			list = append(list, one("SCMP_CMP_GT", r.First-1))
 		case r.First == 0:
 			list = append(list, one("SCMP_CMP_LE", r.Last))
 		case r.Last == last:

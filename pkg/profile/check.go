@@ -49,7 +49,7 @@ func (p *Profile) check() error {
 	if list == nil {
 		return nil
 	}
-	if list.kind != '[' && list.value != nil {
+	if list.kind == '{' || list.value != nil {
 		return p.errorf(list, ErrNotProfile, "want a list")
 	}
 	for _, entry := range list.items {

@@ -34,10 +34,9 @@ func parseJSON(text []byte) (*node, error) {
 	if err := json.Unmarshal(text, &raw); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			// Offset counts the byte at fault, if the text does not just end.
 			at := int(syntax.Offset)
-			if at > 0 && at < len(text) {
-				at--
+			if !strings.HasPrefix(syntax.Error(), "unexpected end") {
+				at-- // the byte at fault is counted too
 			}
 			line, column := position(text, at)
 			return nil, &Error{Line: line, Column: column, Err: because(ErrNotProfile, "not JSON: %s", syntax)}

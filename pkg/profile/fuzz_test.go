@@ -1,0 +1,105 @@
+//go:build linux
+
+package profile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+)
+
+// FuzzLoad parses and loads anything, for every kind of target. What comes of it
+// must be a filter that the kernel would take, and say the same as its rules.
+func FuzzLoad(f *testing.F) {
+	for _, pattern := range []string{"testdata/live/*.json", "testdata/warnings/*.json"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatal(pattern, err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Add([]byte("kind: SeccompProfile\napiVersion: security-profiles-operator.x-k8s.io/v1beta1\nspec: {defaultAction: SCMP_ACT_LOG}"))
+	f.Add([]byte(`{"linux": {"seccomp": {"defaultAction": "SCMP_ACT_TRACE", "syscalls": [null]}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Parse(data)
+		if err != nil {
+			return
+		}
+		for _, runtime := range []Runtime{Containerd, DockerEngine, CRIO} {
+			for _, oci := range []OCIRuntime{Runc, OldRunc, Crun} {
+				for _, arch := range []string{"amd64", "s390x"} {
+					l, err := p.Load(Target{Runtime: runtime, OCIRuntime: oci, Arch: arch, Kernel: Kernel{6, 1}})
+					if err != nil || l.Unconfined {
+						continue
+					}
+					if err := l.Filter.Check(); err != nil {
+						t.Fatal(err)
+					}
+					checkRules(t, l)
+				}
+			}
+		}
+	})
+}
+
+// checkRules runs the filter for every number that has rules, with the arguments
+// that the rules compare with.
+func checkRules(t *testing.T, l *Loaded) {
+	t.Helper()
+	body := l.Filter[l.Stub:]
+	order := l.ABIs[0].ByteOrder()
+	for i, rule := range l.Rules {
+		d := dataFor(rule)
+		want := l.Default
+		for _, r := range l.Rules {
+			if r.ABI == rule.ABI && r.NR == rule.NR && holds(r, d.Args) {
+				want = r.Return
+				break
+			}
+		}
+		if got := body.Run(&d, order).Ret; got != want {
+			t.Fatalf("rule %d: %v: filter returns %s, want %s", i, rule, got, want)
+		}
+	}
+}
+
+// holds tells whether a rule's conditions hold, computed apart from the compiler.
+func holds(r Rule, args [6]uint64) bool {
+	for _, c := range r.Conditions {
+		v := args[c.Arg]
+		if words(r.ABI) == 1 {
+			v &= 0xffffffff
+		}
+		ok := map[Operator]bool{
+			NotEqual: v != c.Value, Less: v < c.Value, LessOrEqual: v <= c.Value, Equal: v == c.Value,
+			GreaterOrEqual: v >= c.Value, Greater: v > c.Value, MaskedEqual: v&c.Mask == c.Value,
+		}[c.Op]
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// dataFor returns a call that meets the comparisons of a rule at their edges.
+func dataFor(r Rule) bpf.Data {
+	d := bpf.Data{NR: r.NR, Arch: r.ABI.AuditArch()}
+	for _, c := range r.Conditions {
+		d.Args[c.Arg] = c.Value
+		switch c.Op {
+		case Less, NotEqual:
+			d.Args[c.Arg]--
+		case Greater:
+			d.Args[c.Arg]++
+		}
+	}
+	return d
+}

@@ -18,9 +18,9 @@ export GOFLAGS := -trimpath -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin.Version=$(VERSION)
 
-# Go modules of this repository that hold packages, the product's own first. Those
-# in hack/cluster/containerd and hack/cluster/runc only choose versions.
-MODULES := . hack/cluster hack/cluster/k8s hack/image
+# The Go modules with code of ours to vet and test. Those below hack/cluster pin
+# what the local cluster is built from; cluster-up builds them.
+MODULES := . hack/cluster hack/image
 
 # Debian packages that the tests need: a C compiler, libseccomp as an independent
 # compiler of filters, and real runtimes.

@@ -87,12 +87,7 @@ func (o *diffOptions) Run(ctx context.Context) error {
 			return err
 		}
 		for _, s := range list {
-			if w := otherThreads(s); w != nil {
-				o.warn(w)
-			}
-			for _, w := range s.Warnings {
-				o.warn(w)
-			}
+			o.warnOf(s)
 		}
 	}
 	d, err := compare(sides[0], sides[1])
@@ -112,7 +107,7 @@ func (o *diffOptions) Run(ctx context.Context) error {
 func alike(pods []*source.Source) (*source.Source, error) {
 	for _, s := range pods[1:] {
 		if !sameStack(pods[0], s) {
-			return nil, fmt.Errorf("compare %s: its pods do not have the same filters: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
+			return nil, fmt.Errorf("%s: its pods do not have the same filters: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
 				s.Dump.Source.Operand, pods[0].Name(), s.Name())
 		}
 	}

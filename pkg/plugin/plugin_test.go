@@ -154,7 +154,7 @@ func TestErrors(t *testing.T) {
 		{"diff key unread", `read default/pod/unread:main`},
 		{"diff key strict", `default/pod/strict:main: its main thread is in seccomp's strict mode`},
 		{"diff key arm", `they are of different architectures, amd64 and arm64`},
-		{"diff key deploy/web", `compare deploy/web: its pods do not have the same filters: name one of them`},
+		{"diff key deploy/web", `deploy/web: its pods do not have the same filters: name one of them`},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			code, stdout, stderr := plugin(pods(), strings.Fields(test.args)...)

@@ -219,6 +219,16 @@ func newSource(o target.Operand, c target.Container, r *report.Report) (*source.
 	return s, nil
 }
 
+// warnOf says what an answer about a source's subject leaves out.
+func (c *common) warnOf(s *source.Source) {
+	if err := otherThreads(s); err != nil {
+		c.warn(err)
+	}
+	for _, err := range s.Warnings {
+		c.warn(err)
+	}
+}
+
 // otherThreads says that the subject of a source does not stand for all of its
 // threads; nil if it does.
 func otherThreads(s *source.Source) error {

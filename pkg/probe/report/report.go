@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
@@ -23,8 +24,9 @@ var (
 	ErrImpossible = errors.New("no kernel holds this")
 	// ErrUnknownMachine is a node of an architecture that is not known here.
 	ErrUnknownMachine = errors.New("unknown architecture")
-	// ErrTooMany is a report with more distinct stacks than are worth reading.
-	ErrTooMany = errors.New("too many stacks")
+	// ErrTooMany is a report with more distinct filters or stacks than are worth
+	// reading.
+	ErrTooMany = errors.New("too many filters or stacks")
 )
 
 // Report is what one run of the probe found on its node.
@@ -78,6 +80,9 @@ const (
 	// maxStacks bounds the distinct stacks of a report: they differ among
 	// threads of containers on one node, and each costs a survey per ABI.
 	maxStacks = 4096
+	// maxInstructions bounds the filters of a report, all together: 32 MiB. They
+	// come compressed, to a hundredth of that where a node means harm.
+	maxInstructions = 1 << 22
 	// maxPathInstructions is MAX_INSNS_PER_PATH and filterPenalty what each
 	// filter below the newest counts on top of its length; see
 	// seccomp_attach_filter in kernel/seccomp.c.
@@ -99,6 +104,7 @@ type builder struct {
 	report   Report
 	order    binary.ByteOrder
 	filters  []bpf.Filter
+	length   int // of all filters, in instructions
 	stacks   []stack
 	verdicts []*wire.Verdict
 }
@@ -164,7 +170,7 @@ func (b *builder) hello(h *wire.Hello) error {
 		if err != nil {
 			return fmt.Errorf("node of architecture %q: %w: %v", h.Arch, ErrUnknownMachine, err)
 		}
-		if abi.ByteOrder() != b.order {
+		if !slices.Contains(native, abi) || slices.Contains(b.report.ABIs, abi) {
 			return fmt.Errorf("node of architecture %q with ABI %s: %w", h.Arch, abi, ErrUnknownMachine)
 		}
 		b.report.ABIs = append(b.report.ABIs, abi)
@@ -185,6 +191,9 @@ func (b *builder) target(id string) *Target {
 }
 
 func (b *builder) filter(m *wire.Filter) error {
+	if b.length += m.Instructions; b.length > maxInstructions {
+		return fmt.Errorf("more than %d instructions: %w", maxInstructions, ErrTooMany)
+	}
 	raw, err := m.Raw()
 	if err != nil {
 		return err

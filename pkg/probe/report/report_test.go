@@ -154,6 +154,8 @@ func TestReadFails(t *testing.T) {
 			wire.ErrInvalid, "two subjects"},
 		"unknown machine": {[]bpf.Filter{allow}, replace(0, &wire.Hello{Arch: "pdp11", ABIs: []string{"pdp11"}}), ErrUnknownMachine, "pdp11"},
 		"unknown ABI":     {[]bpf.Filter{allow}, replace(0, &wire.Hello{Arch: "amd64", ABIs: []string{"pdp11"}}), ErrUnknownMachine, "pdp11"},
+		"ABI twice":       {[]bpf.Filter{allow}, replace(0, &wire.Hello{Arch: "amd64", ABIs: []string{"amd64", "amd64"}}), ErrUnknownMachine, "amd64"},
+		"another's ABI":   {[]bpf.Filter{allow}, replace(0, &wire.Hello{Arch: "amd64", ABIs: []string{"arm64"}}), ErrUnknownMachine, "arm64"},
 		"mixed orders":    {[]bpf.Filter{allow}, replace(0, &wire.Hello{Arch: "amd64", ABIs: []string{"s390x"}}), ErrUnknownMachine, "s390x"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,6 +177,26 @@ func TestReadTooManyStacks(t *testing.T) {
 	text := output(t, "amd64", []string{"amd64"}, []bpf.Filter{allow}, func(ms []wire.Message) []wire.Message {
 		for i := range maxStacks {
 			ms = append(ms, &wire.Stack{ID: i + 1, Filters: []int{0}})
+		}
+		return ms
+	})
+	if _, err := Read(t.Context(), strings.NewReader(text), "run"); !errors.Is(err, ErrTooMany) {
+		t.Errorf("error %v, want %v", err, ErrTooMany)
+	}
+}
+
+// TestReadTooManyInstructions has filters that are small only as they travel.
+func TestReadTooManyInstructions(t *testing.T) {
+	long := make(bpf.Filter, bpf.MaxInstructions)
+	for i := range long {
+		long[i] = bpf.Instruction{Op: bpf.RetK}
+	}
+	filter := wire.NewFilter(0, long.Encode(binary.LittleEndian))
+	text := output(t, "amd64", []string{"amd64"}, []bpf.Filter{allow}, func(ms []wire.Message) []wire.Message {
+		for i := range maxInstructions / len(long) {
+			next := *filter
+			next.ID = i + 1
+			ms = append(ms, &next)
 		}
 		return ms
 	})

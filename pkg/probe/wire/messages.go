@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
 )
@@ -261,6 +262,9 @@ const (
 	CodeInternal       = "internal"         // a bug
 )
 
+// maxCode is the length of the longest code that there may be.
+const maxCode = 32
+
 // Error is the problem on one line: what was attempted on what, what the system
 // said, what to do.
 func (p *Problem) Error() string {
@@ -348,8 +352,9 @@ func (s *State) check() error {
 func (v *Verdict) check() error { return v.Survey.Check() }
 
 func (p *Problem) check() error {
-	if p.Code == "" {
-		return errors.New("problem without a code")
+	// It is printed as it is, and compared by scripts.
+	if p.Code == "" || len(p.Code) > maxCode || strings.Trim(p.Code, "abcdefghijklmnopqrstuvwxyz-") != "" {
+		return errors.New("problem without a code that could be one")
 	}
 	return nil
 }

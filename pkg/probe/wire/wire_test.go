@@ -297,8 +297,10 @@ func TestFull(t *testing.T) {
 
 func TestWriterRefuses(t *testing.T) {
 	w := NewWriter(io.Discard, run)
-	if err := w.Write(&Problem{}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("problem without a code: %v", err)
+	for _, code := range []string{"", "\x1b[2J", "Exited", strings.Repeat("x", 100)} {
+		if err := w.Write(&Problem{Code: code}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("problem with code %q: %v", code, err)
+		}
 	}
 	if err := w.Write(&Problem{Code: CodeExited, Detail: strings.Repeat("x", MaxMessage)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("huge problem: %v", err)

@@ -96,13 +96,15 @@ func (p *probe) create(ctx context.Context) error {
 }
 
 // refused reports whether an answer says for certain that nothing was created.
+// That there is a pod of the name already does not: it may be of a request that
+// was sent twice, the first time without an answer.
 func refused(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return false
 	}
 	code := status.Status().Code
-	return code >= 400 && code < 500 && code != 408
+	return code >= 400 && code < 500 && code != 408 && !apierrors.IsAlreadyExists(err)
 }
 
 // remove deletes the pod if it may be there. It does so whatever became of the
@@ -442,6 +444,6 @@ func (p *probe) tellLate(line string) {
 func (p *probe) tell(line string) {
 	if line != p.told {
 		p.told = line
-		p.say("%s", line)
+		p.say(line)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 )
 
@@ -150,9 +151,10 @@ func (r *runner) node(ctx context.Context, node string, targets []target.Contain
 	changed := make(chan error, 1)
 	go func() { changed <- p.changed(ctx, rep) }()
 	kept := p.remove()
+	moved := <-changed
 
 	r.mu.Lock()
-	r.after = append(r.after, <-changed, kept)
+	r.after = append(r.after, moved, kept)
 	if rep != nil {
 		r.reports[node] = rep
 	}
@@ -172,9 +174,9 @@ func (r *runner) fail(err error) error {
 	return err
 }
 
-// say writes a line of progress.
-func (r *runner) say(format string, args ...any) {
+// say writes a line of progress. Nodes and the API server have a say in it.
+func (r *runner) say(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(r.out, format+"\n", args...)
+	fmt.Fprintln(r.out, terminal.Line(line))
 }

@@ -242,16 +242,26 @@ func TestTargetRestarts(t *testing.T) {
 
 // TestCreationUnanswered stores the pod and breaks the connection.
 func TestCreationUnanswered(t *testing.T) {
-	s := newAPIServer(t)
-	s.onCreate = func(w http.ResponseWriter, r *http.Request) bool {
-		s.store(r)
-		panic(http.ErrAbortHandler)
-	}
-	if _, _, err := run(t, s, Options{}); err == nil {
-		t.Error("no error")
-	}
-	if len(s.deletes) != 1 {
-		t.Errorf("%d pods deleted, want 1", len(s.deletes))
+	for name, answer := range map[string]func(http.ResponseWriter) bool{
+		"no answer": func(http.ResponseWriter) bool { panic(http.ErrAbortHandler) },
+		// The answer to a request that was sent again.
+		"sent twice": func(w http.ResponseWriter) bool {
+			return refuse(w, 409, metav1.StatusReasonAlreadyExists, `pods "x" already exists`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newAPIServer(t)
+			s.onCreate = func(w http.ResponseWriter, r *http.Request) bool {
+				s.store(r)
+				return answer(w)
+			}
+			if _, _, err := run(t, s, Options{}); err == nil {
+				t.Error("no error")
+			}
+			if len(s.deletes) != 1 {
+				t.Errorf("%d pods deleted, want 1", len(s.deletes))
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,15 +85,15 @@ func (p *Profile) checkEntry(entry *node) error {
 			return p.errorf(arg, ErrNotProfile, "has no op")
 		}
 		if s, ok := op.text(); !ok || operators[s] == 0 {
-			return p.errorf(op, ErrNotProfile, "unknown operator %s: want one of %s", p.source(op), sorted(operators))
+			return p.errorf(op, ErrNotProfile, "unknown operator %s: want one of %s", source(op), sorted(operators))
 		}
 		if index := arg.get("index"); index != nil {
 			n, ok := index.value.(json.Number)
 			if !ok {
-				return p.errorf(index, ErrNotProfile, "want a number, not %s", p.source(index))
+				return p.errorf(index, ErrNotProfile, "want a number, not %s", source(index))
 			}
 			if i, err := strconv.ParseUint(string(n), 10, 64); err != nil || i > 5 {
-				return p.errorf(index, ErrNotProfile, "argument index is %s: a system call has arguments 0 to 5", n)
+				return p.errorf(index, ErrNotProfile, "argument index is %s: a system call has arguments 0 to 5", source(index))
 			}
 		}
 	}
@@ -104,7 +105,7 @@ func (p *Profile) checkAction(n *node) error {
 		return nil // whether that is an error is for the runtime to say
 	}
 	if s, ok := n.text(); !ok || !knownAction(s) {
-		return p.errorf(n, ErrNotProfile, "unknown action %s: want one of %s", p.source(n), sorted(actions))
+		return p.errorf(n, ErrNotProfile, "unknown action %s: want one of %s", source(n), sorted(actions))
 	}
 	return nil
 }
@@ -127,25 +128,33 @@ func (p *Profile) checkArch(n *node) error {
 	}
 	s, ok := n.text()
 	if !ok {
-		return p.errorf(n, ErrNotProfile, "want the name of an architecture, not %s", p.source(n))
+		return p.errorf(n, ErrNotProfile, "want the name of an architecture, not %s", source(n))
 	}
 	if slices.Contains(foreignArchs, s) {
 		return nil
 	}
 	if _, err := syscalls.ParseSCMP(s); err != nil {
-		return p.errorf(n, ErrNotProfile, "%s", err)
+		return p.errorf(n, ErrNotProfile, "unknown architecture %s: want a SCMP_ARCH_ name such as SCMP_ARCH_X86_64", quote(s))
 	}
 	return nil
 }
 
-// source returns a short value as it was written.
-func (p *Profile) source(n *node) string {
-	const most = 60
-	s := oneLine(string(p.text[n.start:n.end]))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
+// source returns a value as it was written, if it is short.
+func source(n *node) string {
+	switch v := n.value.(type) {
+	case string:
+		return quote(v)
+	case nil:
+		if n.kind == '{' {
+			return "an object"
+		}
+		if n.kind == '[' {
+			return "a list"
+		}
+		return "null"
+	default:
+		return clip(fmt.Sprint(v))
 	}
-	return s
 }
 
 func sorted[V any](m map[string]V) string {

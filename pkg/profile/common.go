@@ -113,7 +113,7 @@ func (p *Profile) errno(abi syscalls.ABI, name string, number *uint, n *node) (*
 	}
 	v, ok := abi.ErrnoNumber(name)
 	if !ok {
-		return nil, p.errorf(n, ErrRefused, "unknown errno %q", name)
+		return nil, p.errorf(n, ErrRefused, "unknown errno %s", quote(name))
 	}
 	u := uint(v)
 	return &u, nil

@@ -72,7 +72,7 @@ func (k *minKernel) UnmarshalJSON(text []byte) error {
 	a, err1 := strconv.ParseUint(major, 10, 8)
 	b, err2 := strconv.ParseUint(minor, 10, 8)
 	if !ok || err1 != nil || err2 != nil || a == 0 && b == 0 {
-		return fmt.Errorf("minKernel %q: want two numbers as in \"4.8\"", s)
+		return fmt.Errorf("minKernel %s: want two numbers as in \"4.8\"", quote(s))
 	}
 	*k = minKernel{Kernel{uint(a), uint(b)}, true}
 	return nil

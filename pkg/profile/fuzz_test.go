@@ -56,18 +56,26 @@ func checkRules(t *testing.T, l *Loaded) {
 	t.Helper()
 	body := l.Filter[l.Stub:]
 	order := l.ABIs[0].ByteOrder()
-	for i, rule := range l.Rules {
-		d := dataFor(rule)
-		want := l.Default
-		for _, r := range l.Rules {
-			if r.ABI == rule.ABI && r.NR == rule.NR && holds(r, d.Args) {
-				want = r.Return
-				break
+	for first := 0; first < len(l.Rules); {
+		last := first
+		for last < len(l.Rules) && l.Rules[last].ABI == l.Rules[first].ABI && l.Rules[last].NR == l.Rules[first].NR {
+			last++
+		}
+		rules := l.Rules[first:last]
+		for _, rule := range rules {
+			d := dataFor(rule)
+			want := l.Default
+			for _, r := range rules {
+				if holds(r, d.Args) {
+					want = r.Return
+					break
+				}
+			}
+			if got := body.Run(&d, order).Ret; got != want {
+				t.Fatalf("%v: filter returns %s, want %s", rule, got, want)
 			}
 		}
-		if got := body.Run(&d, order).Ret; got != want {
-			t.Fatalf("rule %d: %v: filter returns %s, want %s", i, rule, got, want)
-		}
+		first = last
 	}
 }
 
@@ -78,15 +86,29 @@ func holds(r Rule, args [6]uint64) bool {
 		if words(r.ABI) == 1 {
 			v &= 0xffffffff
 		}
-		ok := map[Operator]bool{
-			NotEqual: v != c.Value, Less: v < c.Value, LessOrEqual: v <= c.Value, Equal: v == c.Value,
-			GreaterOrEqual: v >= c.Value, Greater: v > c.Value, MaskedEqual: v&c.Mask == c.Value,
-		}[c.Op]
-		if !ok {
+		if !compareArg(v, c) {
 			return false
 		}
 	}
 	return true
+}
+
+func compareArg(v uint64, c Condition) bool {
+	switch c.Op {
+	case NotEqual:
+		return v != c.Value
+	case Less:
+		return v < c.Value
+	case LessOrEqual:
+		return v <= c.Value
+	case Equal:
+		return v == c.Value
+	case GreaterOrEqual:
+		return v >= c.Value
+	case Greater:
+		return v > c.Value
+	}
+	return v&c.Mask == c.Value
 }
 
 // dataFor returns a call that meets the comparisons of a rule at their edges.

@@ -1,7 +1,7 @@
 package profile
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -79,14 +79,14 @@ func (r *resolver) lintObject(n *node, reader string, known keys) {
 	}
 	seen := map[string]bool{}
 	for _, m := range n.members {
-		at := &node{start: m.at, path: m.value.path}
+		at := &node{start: m.at, parent: n, key: m.key}
 		name, ok := known.find(m.key)
 		if !ok {
 			r.lintUnknown(at, m, reader, known)
 			continue
 		}
 		if name != m.key {
-			r.warn(at, KeyCase, "%s takes %q for %q, which others do not", reader, m.key, name)
+			r.warn(at, KeyCase, "%s takes %s for %q, which others do not", reader, quote(m.key), name)
 		}
 		if seen[name] {
 			r.warn(at, DuplicateKey, "%q is here a second time: the last one counts", name)
@@ -112,8 +112,8 @@ func (k keys) find(name string) (string, bool) {
 }
 
 func (r *resolver) lintUnknown(at *node, m member, reader string, known keys) {
-	if strings.HasPrefix(m.key, "_") || strings.HasPrefix(m.key, "$") || strings.EqualFold(m.key, "comment") {
-		return // plainly not meant for a program
+	if len(r.warned) >= MaxWarnings || strings.HasPrefix(m.key, "_") || strings.HasPrefix(m.key, "$") || strings.EqualFold(m.key, "comment") {
+		return // too late, or plainly not meant for a program
 	}
 	for key, effect := range ignored {
 		if strings.EqualFold(key, m.key) {
@@ -123,16 +123,7 @@ func (r *resolver) lintUnknown(at *node, m member, reader string, known keys) {
 			return
 		}
 	}
-	names := make([]string, 0, len(known))
-	for key := range known {
-		names = append(names, key)
-	}
-	slices.Sort(names)
-	hint := ""
-	if s := nearest(m.key, names); s != "" {
-		hint = fmt.Sprintf("; is it %q?", s)
-	}
-	r.warn(at, UnknownKey, "%s ignores the unknown key %q%s", reader, m.key, hint)
+	r.warn(at, UnknownKey, "%s ignores the unknown key %s%s", reader, quote(m.key), hint(m.key, slices.Sorted(maps.Keys(known))))
 }
 
 var callNames = sync.OnceValue(func() []string {

@@ -50,7 +50,7 @@ func (p *Profile) Load(t Target) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{Profile: p, reading: read, target: t, loaded: &Loaded{}}
+	r := &resolver{Profile: p, reading: read, target: t, loaded: &Loaded{}, warned: map[Warning]bool{}}
 	if p.root != nil {
 		r.lintKeys()
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,7 +15,9 @@ import (
 // where something is, and for what the loaders do not look at.
 type node struct {
 	start, end int // in the text
-	path       string
+	parent     *node
+	key        string     // in the parent, if that is an object
+	index      int        // in the parent, if that is an array
 	value      any        // string, json.Number, bool or nil of a scalar
 	members    []member   // of an object, in order
 	items      []*node    // of an array
@@ -46,8 +49,19 @@ func parseJSON(text []byte) (*node, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	p := &nodeParser{text: text, d: d}
-	return p.parse("")
+	n, err := p.parse(&node{}, 0)
+	if errors.Is(err, errDeep) {
+		line, column := position(text, int(d.InputOffset()))
+		return nil, &Error{Line: line, Column: column, Err: because(ErrNotProfile, "%s", err)}
+	}
+	return n, err
 }
+
+// maxDepth is how deep values can be nested; a profile needs seven levels, and a
+// config.json two more.
+const maxDepth = 64
+
+var errDeep = fmt.Errorf("more than %d levels of values in values", maxDepth)
 
 type nodeParser struct {
 	text []byte
@@ -64,12 +78,16 @@ func (p *nodeParser) next() (json.Token, int, error) {
 	return t, at, err
 }
 
-func (p *nodeParser) parse(path string) (*node, error) {
+// parse reads the next value into n, which knows where it belongs.
+func (p *nodeParser) parse(n *node, depth int) (*node, error) {
+	if depth > maxDepth {
+		return nil, errDeep
+	}
 	t, at, err := p.next()
 	if err != nil {
 		return nil, err
 	}
-	n := &node{start: at, path: path}
+	n.start = at
 	switch t {
 	case json.Delim('{'):
 		n.kind = '{'
@@ -82,7 +100,7 @@ func (p *nodeParser) parse(path string) (*node, error) {
 			if !ok {
 				return nil, fmt.Errorf("key %v is no string", key)
 			}
-			v, err := p.parse(join(path, name))
+			v, err := p.parse(&node{parent: n, key: name}, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -92,7 +110,7 @@ func (p *nodeParser) parse(path string) (*node, error) {
 	case json.Delim('['):
 		n.kind = '['
 		for i := 0; p.d.More(); i++ {
-			v, err := p.parse(fmt.Sprintf("%s[%d]", path, i))
+			v, err := p.parse(&node{parent: n, index: i}, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -106,17 +124,36 @@ func (p *nodeParser) parse(path string) (*node, error) {
 	return n, err
 }
 
-func join(path, key string) string {
-	if strings.ContainsFunc(key, func(r rune) bool {
+// path returns where n is, "syscalls[3].args[0].op".
+func (n *node) path() string {
+	if n.parent == nil {
+		return ""
+	}
+	before := n.parent.path()
+	switch {
+	case n.parent.kind == '[':
+		return fmt.Sprintf("%s[%d]", before, n.index)
+	case n.key == "" || strings.ContainsFunc(n.key, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}) || key == "" {
-		return fmt.Sprintf("%s[%q]", path, key)
+	}):
+		return before + "[" + quote(n.key) + "]"
+	case before == "":
+		return clip(n.key)
 	}
-	if path == "" {
-		return key
-	}
-	return path + "." + key
+	return before + "." + clip(n.key)
 }
+
+// clip cuts a text off where it gets too long for a message.
+func clip(s string) string {
+	const most = 120
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// quote makes a text from a profile fit for a message, whatever is in it.
+func quote(s string) string { return strconv.Quote(clip(s)) }
 
 // get returns the value that encoding/json would give to a field of that name:
 // upper and lower case are the same, and the last one counts. It is nil if there

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"sigs.k8s.io/yaml"
 )
 
 // MaxSize is how many bytes of a profile Parse takes.
-const MaxSize = 4 << 20
+const MaxSize = 1 << 20
 
 // A Format is a dialect of seccomp profiles. It tells what a profile was written
 // for, not who reads it.
@@ -156,7 +157,7 @@ func (p *Profile) detectResource(root *node) error {
 	kind, _ := root.get("kind").text()
 	version, _ := root.get("apiVersion").text()
 	if kind != "SeccompProfile" || !strings.HasPrefix(version, resourceGroup) {
-		return p.errorf(root, ErrNotProfile, "not a seccomp profile but kind %q of apiVersion %q: want a SeccompProfile of %sv1beta1", kind, version, resourceGroup)
+		return p.errorf(root, ErrNotProfile, "not a seccomp profile but kind %s of apiVersion %s: want a SeccompProfile of %sv1beta1", quote(kind), quote(version), resourceGroup)
 	}
 	p.format, p.root = CustomResource, root.get("spec")
 	if p.root == nil || p.root.kind != '{' {
@@ -182,7 +183,15 @@ func (p *Profile) where(n *node) (line, column int, path string) {
 	if p.lines {
 		line, column = position(p.text, n.start)
 	}
-	return line, column, n.path
+	return line, column, n.path()
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine makes a library's message fit for ours, whatever it quotes.
+func oneLine(s string) string {
+	return clip(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " ")))
+}

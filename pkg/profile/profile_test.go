@@ -82,6 +82,7 @@ func TestParseErrors(t *testing.T) {
 		{"index", `{"syscalls": [{"action": "SCMP_ACT_ALLOW", "args": [{"index": 6, "op": "SCMP_CMP_EQ"}]}]}`, ErrNotProfile, "syscalls[0].args[0].index: argument index is 6"},
 		{"negative index", `{"syscalls": [{"action": "SCMP_ACT_ALLOW", "args": [{"index": -1, "op": "SCMP_CMP_EQ"}]}]}`, ErrNotProfile, "argument index is -1"},
 		{"syscalls", `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": {}}`, ErrNotProfile, "syscalls: want a list"},
+		{"deep", strings.Repeat(`{"a":`, 70) + "0" + strings.Repeat("}", 70), ErrNotProfile, "more than 64 levels"},
 		{"large", strings.Repeat(" ", MaxSize+1), ErrTooLarge, "bytes, more than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

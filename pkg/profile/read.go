@@ -28,7 +28,7 @@ func (p *Profile) read(t Target) (*reading, error) {
 		return &reading{unconfined: true}, nil
 	case p.base != nil:
 		name, _ := p.base.text()
-		return nil, p.errorf(p.base, ErrBase, "the profile extends %q, which is not at hand: load what the operator wrote to the node", name)
+		return nil, p.errorf(p.base, ErrBase, "the profile extends %s, which is not at hand: load what the operator wrote to the node", quote(name))
 	case p.format == CustomResource:
 		return p.readResource()
 	case p.format == OCIConfig || t.Runtime == Containerd:

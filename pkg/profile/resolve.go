@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
@@ -16,7 +17,10 @@ type resolver struct {
 	*reading
 	target Target
 	loaded *Loaded
+	warned map[Warning]bool
 	calls  map[syscalls.ABI]map[uint32]*call
+	// conditional counts rules with conditions, to stop at more than will fit.
+	conditional int
 	// absent are calls that an ABI has not, and libseccomp has rules for all the
 	// same, under pseudo-numbers. They come to nothing, but can contradict each
 	// other and be in the way of others.
@@ -83,7 +87,7 @@ func (r *resolver) flags() error {
 	}
 	for i, f := range r.Flags {
 		if !slices.Contains(flags, f) {
-			return r.errorf(r.root.get("flags").item(i), ErrRefused, "unknown flag %q: want one of %v", f, flags)
+			return r.errorf(r.root.get("flags").item(i), ErrRefused, "unknown flag %s: want one of %s", quote(f), strings.Join(flags, ", "))
 		}
 	}
 	return nil
@@ -134,7 +138,7 @@ func (r *resolver) architectures() error {
 		}
 		abi, err := syscalls.ParseSCMP(name)
 		if err != nil {
-			return r.errorf(n, ErrRefused, "%s knows no architecture %q", r.target.OCIRuntime, name)
+			return r.errorf(n, ErrRefused, "%s knows no architecture %s", r.target.OCIRuntime, quote(name))
 		}
 		if abi.ByteOrder() != native.ByteOrder() {
 			return r.errorf(n, ErrRefused, "%s has another byte order than the machine, %s: libseccomp does not take both", name, native)
@@ -231,7 +235,7 @@ func (r *resolver) conditions(n *node, args []LinuxSeccompArg) ([][]Condition, e
 		}
 		c := Condition{Arg: int(a.Index), Op: operators[a.Op], Value: a.Value}
 		if c.Op == 0 {
-			return nil, r.errorf(at, ErrRefused, "unknown operator %q", a.Op)
+			return nil, r.errorf(at, ErrRefused, "unknown operator %s", quote(a.Op))
 		}
 		if c.Op == MaskedEqual {
 			c.Mask, c.Value = a.Value, a.ValueTwo&a.Value
@@ -319,6 +323,11 @@ func (r *resolver) addTo(c *call, n *node, rule Rule) error {
 		c.mixed = c.mixed || old.Return != rule.Return && len(rule.Conditions) > 0
 		return true
 	})
+	if len(rule.Conditions) > 0 {
+		if r.conditional++; r.conditional > bpf.MaxInstructions {
+			return r.errorf(n, bpf.ErrTooLong, "this is rule %d with conditions, and a filter has at most %d instructions", r.conditional, bpf.MaxInstructions)
+		}
+	}
 	c.rules = append(c.rules, rule)
 	c.mixed = c.mixed || competing(c.rules) == differentActions
 	return nil

@@ -2,7 +2,6 @@ package profile
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
@@ -51,12 +50,20 @@ type Warning struct {
 
 func (w Warning) String() string { return locate(w.Line, w.Column, w.Path) + w.Text }
 
+// MaxWarnings is how many warnings are made of one profile. One that has more to
+// warn of is not read for them.
+const MaxWarnings = 1000
+
 // warn adds a warning about n, unless it was made before: an entry is looked at
 // once for each ABI.
 func (r *resolver) warn(n *node, code Code, format string, args ...any) {
+	if len(r.warned) >= MaxWarnings {
+		return
+	}
 	w := Warning{Code: code, Text: fmt.Sprintf(format, args...)}
 	w.Line, w.Column, w.Path = r.where(n)
-	if !slices.Contains(r.loaded.Warnings, w) {
+	if !r.warned[w] {
+		r.warned[w] = true
 		r.loaded.Warnings = append(r.loaded.Warnings, w)
 	}
 }
@@ -64,15 +71,20 @@ func (r *resolver) warn(n *node, code Code, format string, args ...any) {
 // unknown warns of a name that libseccomp has not.
 func (r *resolver) unknown(n *node, name string) {
 	switch {
+	case len(r.warned) >= MaxWarnings: // and no time for hints
 	case knownCall(name):
-		r.warn(n, UnknownSyscall, "the node's libseccomp has no call %q: it is skipped", name)
+		r.warn(n, UnknownSyscall, "the node's libseccomp has no call %s: it is skipped", quote(name))
 	default:
-		hint := ""
-		if s := nearest(name, callNames()); s != "" {
-			hint = fmt.Sprintf("; is it %q?", s)
-		}
-		r.warn(n, UnknownSyscall, "there is no call %q: it is skipped%s", name, hint)
+		r.warn(n, UnknownSyscall, "there is no call %s: it is skipped%s", quote(name), hint(name, callNames()))
 	}
+}
+
+// hint asks for the name that is closest to a misspelt one, if one is close.
+func hint(s string, names []string) string {
+	if name := nearest(s, names); name != "" {
+		return fmt.Sprintf("; is it %q?", name)
+	}
+	return ""
 }
 
 // lint warns of the profile as a whole.

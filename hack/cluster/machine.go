@@ -26,7 +26,8 @@ func checkMachine(l Layout) error {
 	if bad := strings.IndexFunc(l.Root, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`:,"\`, r) }); bad >= 0 {
 		return fmt.Errorf("the clone's path %q holds %q, which overlay mounts cannot name: move the clone", l.Root, l.Root[bad:bad+1])
 	}
-	for _, cmd := range []string{"go", "ip", "apt-get"} {
+	// What else it takes, up installs (debianPackages).
+	for _, cmd := range []string{"go", "apt-get"} {
 		if _, err := exec.LookPath(cmd); err != nil {
 			return fmt.Errorf("the command %q is not in PATH: install it (this runs on Debian 12, with Go)", cmd)
 		}

@@ -38,32 +38,28 @@ func (p *probe) watch(ctx context.Context) <-chan event {
 		}
 	}
 	go func() {
-		version := p.version
-		for ctx.Err() == nil {
-			version = p.watchOnce(ctx, version, send)
-			if version == "" {
-				waitFor(ctx, retryInterval)
-			}
+		for version := p.version; ctx.Err() == nil; version = "" {
+			p.watchOnce(ctx, version, send)
+			waitFor(ctx, retryInterval)
 		}
 	}()
 	return events
 }
 
-// watchOnce watches the pod from a version on, or from what it is now. It
-// returns the last version that it saw, "" if the watch could not go on from it.
-func (p *probe) watchOnce(ctx context.Context, version string, send func(event) bool) string {
+// watchOnce watches the pod from a version on, or from what it is now ("").
+func (p *probe) watchOnce(ctx context.Context, version string, send func(event) bool) {
 	if version == "" {
 		pod, err := p.pods.Get(ctx, p.pod.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err), err == nil && pod.UID != p.uid:
 			send(event{err: p.gone()})
-			return ""
+			return
 		case failure.IsRBAC(err):
 			send(event{err: p.request("get", "").Of("look at "+p.String(), err)})
-			return ""
+			return
 		case err != nil:
 			send(event{problem: "the API server does not answer: " + failure.Clip(err.Error())})
-			return ""
+			return
 		}
 		send(event{pod: pod})
 		version = pod.ResourceVersion
@@ -74,28 +70,26 @@ func (p *probe) watchOnce(ctx context.Context, version string, send func(event) 
 	})
 	if failure.IsRBAC(err) {
 		send(event{err: p.request("watch", "").Of("watch "+p.String(), err)})
-		return ""
+		return
 	}
 	if err != nil {
 		send(event{problem: "the API server does not answer: " + failure.Clip(err.Error())})
-		return ""
+		return
 	}
 	defer w.Stop()
 	for e := range w.ResultChan() {
 		pod, ok := e.Object.(*corev1.Pod)
 		if !ok {
-			return "" // an error, such as a version that is too old
+			return // an error, such as a version that is too old
 		}
 		if e.Type == watch.Deleted {
 			send(event{err: p.gone()})
-			return ""
+			return
 		}
-		version = pod.ResourceVersion
 		if !send(event{pod: pod}) {
-			return ""
+			return
 		}
 	}
-	return ""
 }
 
 func (p *probe) gone() error {

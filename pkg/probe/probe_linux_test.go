@@ -95,7 +95,8 @@ func start(t *testing.T, budget *kerneltest.Budget, installs, filters int, mode 
 		for end := time.Now().Add(10 * time.Second); ; {
 			text, err := os.ReadFile(procs)
 			if err != nil || time.Now().After(end) {
-				t.Errorf("end what is in %s: %v", cgroup, err)
+				t.Errorf("end what is in %s: %v, %q is left", cgroup, err, text)
+				break
 			}
 			for _, field := range strings.Fields(string(text)) {
 				if pid, err := strconv.Atoi(field); err == nil {

@@ -20,7 +20,8 @@ import (
 //   - each rule is one comparison, with a constant below 2^32.
 //
 // Rules that all begin with SCMP_CMP_EQ of the same argument compete only with
-// those that have the same constant there: so it is with socketcall and ipc.
+// those that have the same constant there, and among those the second exception does
+// not hold: so it is with socketcall and ipc.
 //
 // A whole ABI is in the list if the profile has rules for calls that the ABI has
 // not, and no rule without conditions for one that it has: libseccomp (seen: 2.5.4)

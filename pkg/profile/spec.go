@@ -96,7 +96,7 @@ type Condition struct {
 	Arg   int // 0 to 5
 	Op    Operator
 	Mask  uint64 // of MaskedEqual
-	Value uint64
+	Value uint64 // what the argument, or its masked bits, are compared with
 }
 
 // A Rule is what a filter does with one number of one ABI.

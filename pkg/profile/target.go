@@ -15,7 +15,8 @@ const (
 	Containerd Runtime = iota
 	// DockerEngine is dockerd with --security-opt seccomp=.
 	DockerEngine
-	// CRIO is CRI-O with a Localhost profile, and Podman.
+	// CRIO is CRI-O with a Localhost profile, and Podman. What CRI-O changes about
+	// its own default profile, and profiles from OCI artifacts, are not in it.
 	CRIO
 )
 

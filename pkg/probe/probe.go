@@ -65,6 +65,10 @@ const (
 	// maxStacks is how many distinct stacks are read. Few containers have more
 	// than three.
 	maxStacks = 64
+	// maxInstructions is how long the programs of one target may be, all
+	// together, before no other stack is read: two of the longest stacks there
+	// can be. They are kept, so it bounds memory as well.
+	maxInstructions = 1 << 16
 	// maxFailures is how many threads may fail to stop in time.
 	maxFailures = 4
 	// maxAttempts is how often a process is looked at anew that changed while it
@@ -133,6 +137,7 @@ type collector struct {
 
 	filters  map[[sha256.Size]byte]int // IDs of those written, by hash
 	programs []bpf.Filter              // by ID
+	length   int                       // of all programs, in instructions
 	stacks   map[stackKey]int          // IDs of those written
 	stackOf  []bpf.Stack               // by ID
 }
@@ -296,6 +301,7 @@ func (c *collector) internFilter(raw []byte) (int, error) {
 	}
 	c.filters[sum] = id
 	c.programs = append(c.programs, program)
+	c.length += len(program)
 	return id, nil
 }
 
@@ -331,6 +337,7 @@ type target struct {
 	full     map[string]bool        // limits that were reached, by code: told once
 	problems map[string]int         // how many there were, by code
 	stacksOf map[int]bool           // that its threads have
+	length   int                    // of the programs that were first met in it, in instructions
 	states   []*wire.State          // in the order in which they were found: the subject's first
 	byKey    map[stateKey]*stateful // the same
 
@@ -599,11 +606,13 @@ func (t *target) count(threads []proc.Thread, readings map[int]reading) error {
 // stack returns the ID of a stack that was read, NoStack if a limit does not let
 // it be written.
 func (t *target) stack(r *ptrace.Reading) (int, error) {
-	if _, known := t.stacks[keyOf(r)]; !known && len(t.stacksOf) >= maxStacks {
+	if _, known := t.stacks[keyOf(r)]; !known && (len(t.stacksOf) >= maxStacks || t.length >= maxInstructions) {
 		return wire.NoStack, t.limit(&wire.Problem{Code: wire.CodeTooManyStacks, Op: "write the filters",
-			Detail: fmt.Sprintf("more than %d different stacks of filters", maxStacks)})
+			Detail: fmt.Sprintf("there are others than the first %d different stacks of filters, of %d instructions", len(t.stacksOf), t.length)})
 	}
+	before := t.collector.length
 	id, err := t.intern(r)
+	t.length += t.collector.length - before
 	switch {
 	case errors.Is(err, wire.ErrTooLarge):
 		return wire.NoStack, t.limit(&wire.Problem{Code: wire.CodeOutputFull, Op: "write the filters", Detail: "the output is as long as a log can safely be"})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -90,6 +91,9 @@ func unmarshal(data []byte, v any) error {
 	return err
 }
 
+// modes are those of a state.
+var modes = []string{"disabled", "strict", "filter"}
+
 // restore makes a source of a saved dump. Its errors begin with the path of what
 // is wrong.
 func restore(operand string, d *v1alpha1.Dump) (*Source, error) {
@@ -131,6 +135,8 @@ func restore(operand string, d *v1alpha1.Dump) (*Source, error) {
 		switch {
 		case len(state.Filters) > 0 && len(state.Filters) != state.FilterCount:
 			return nil, fmt.Errorf("states[%d]: it has %d filters, and not the %d of filterCount", i, len(state.Filters), state.FilterCount)
+		case !slices.Contains(modes, state.Mode):
+			return nil, fmt.Errorf("states[%d].mode %q: want one of %s", i, state.Mode, strings.Join(modes, ", "))
 		case (state.Mode == "filter") != (state.FilterCount > 0):
 			return nil, fmt.Errorf("states[%d].mode %q: it does not go with %d filters", i, state.Mode, state.FilterCount)
 		case i == 0 && state.FilterCount > 0 && len(state.Filters) == 0:

@@ -295,6 +295,7 @@ func TestErrors(t *testing.T) {
 		{"-", replace(`"arch": "amd64"`, `"arch": "s390x"`), `source.abis: .* is no ABI of s390x`},
 		{"-", replace(`"386"`, `"387"`), `source.abis: .*387`},
 		{"-", replace(`"filterCount": 1`, `"filterCount": 2`), `states\[0\]: it has 1 filters, and not the 2`},
+		{"-", replace(`"mode": "filter"`, `"mode": "filters"`), `states\[0\].mode "filters": want one of disabled, strict, filter`},
 		{"-", replace(`"mode": "filter"`, `"mode": "disabled"`), `states\[0\].mode "disabled"`},
 		{"-", replace(sources[0].Dump.States[0].Filters[0], "00"), `states\[0\].filters\[0\]: there is no filter "00"`},
 		{"-", replace(`"program": "I`, `"program": "J`), `filters\[0\].program: `},

@@ -15,7 +15,7 @@ import (
 )
 
 // compare tells how the policy of b's subject stands to that of a's.
-func compare(a, b *source.Source) (*v1alpha1.Diff, error) {
+func compare(a, b *source.Source, sel *selection) (*v1alpha1.Diff, error) {
 	for _, s := range []*source.Source{a, b} {
 		if s.Dump.States[0].Mode == wire.ModeStrict.String() {
 			return nil, fmt.Errorf("compare %s: its main thread is in seccomp's strict mode, which has no filters", s.Name())
@@ -25,11 +25,11 @@ func compare(a, b *source.Source) (*v1alpha1.Diff, error) {
 		return nil, fmt.Errorf("compare %s with %s: they are of different architectures, %s and %s, and no call is the same on both",
 			a.Name(), b.Name(), x, y)
 	}
-	p, err := a.Policy(0)
+	p, err := sel.policyOf(a, 0)
 	if err != nil {
 		return nil, err
 	}
-	q, err := b.Policy(0)
+	q, err := sel.policyOf(b, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -43,17 +43,26 @@ func compare(a, b *source.Source) (*v1alpha1.Diff, error) {
 		A:           side(a),
 		B:           side(b),
 		Differences: []v1alpha1.Difference{},
+		Selection:   sel.shown(),
 		Truncated:   c.Truncated,
 	}
+	var names []string
 	for _, difference := range c.Differences {
+		abi, _ := scopeABI(difference.Scope)
 		for _, scope := range split(difference.Scope) {
-			out, err := newDifference(a, b, difference, scope)
+			if !sel.has(abi, scope.Name()) || sel.Reduced && difference.Direction == policy.DirectionChanged {
+				d.Selection.Hidden++
+				continue
+			}
+			out, err := newDifference(a, b, difference, scope, sel)
 			if err != nil {
 				return nil, err
 			}
 			d.Differences = append(d.Differences, out)
+			names = append(names, out.Syscall)
 		}
 	}
+	d.Risks = sel.risks(names)
 	return d, nil
 }
 
@@ -63,10 +72,10 @@ func side(s *source.Source) v1alpha1.Side {
 
 // newDifference turns the part of a difference that is about a scope into what
 // is printed.
-func newDifference(a, b *source.Source, d policy.Difference, scope policy.Scope) (v1alpha1.Difference, error) {
+func newDifference(a, b *source.Source, d policy.Difference, scope policy.Scope, sel *selection) (v1alpha1.Difference, error) {
 	out := v1alpha1.Difference{
-		A:         actionOf(d.A, scope.ABI),
-		B:         actionOf(d.B, scope.ABI),
+		A:         sel.action(d.A, scope.ABI),
+		B:         sel.action(d.B, scope.ABI),
 		Direction: directions[d.Direction],
 	}
 	out.ABI, out.Archs = scopeABI(scope)
@@ -79,19 +88,26 @@ func newDifference(a, b *source.Source, d policy.Difference, scope policy.Scope)
 		return out, nil
 	}
 	// What holds for one number of a scope does for all. That is said of each of
-	// them, so each is tried.
-	call := d.Witness.CallA
-	call.NR = scope.NR.First
-	for _, side := range []struct {
+	// them, so each is tried; but what a view leaves to the caller can differ from
+	// one to the next.
+	calls := [2]bpf.Data{d.Witness.CallA, d.Witness.CallB}
+	if sel.View != "" && calls[0].NR != scope.NR.First {
+		return out, nil
+	}
+	for i, side := range []struct {
 		*source.Source
 		want policy.Outcome
 	}{{a, d.A}, {b, d.B}} {
-		if got := side.Stacks[0].Run(&call, side.Order()).Ret; got != side.want.Return {
+		calls[i].NR = scope.NR.First
+		if got := side.Stacks[0].Run(&calls[i], side.Order()).Ret; got != side.want.Return {
 			return out, fmt.Errorf("internal error: the filters of %s return %s for %+v, and were found to return %s",
-				side.Name(), got.Format(scope.ABI), call, side.want.Format(scope.ABI))
+				side.Name(), got.Format(scope.ABI), calls[i], side.want.Format(scope.ABI))
 		}
 	}
-	out.Witness = newWitness(scope, call)
+	out.Witness = newWitness(scope, calls[0])
+	if calls[0].Args != calls[1].Args {
+		out.Witness.ArgsB = newWitness(scope, calls[1]).Args
+	}
 	return out, nil
 }
 

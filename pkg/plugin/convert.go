@@ -95,28 +95,39 @@ func confinement(state *report.State, order binary.ByteOrder) v1alpha1.Confineme
 }
 
 // newDump returns what is known of a source, and what its filters do.
-func newDump(s *source.Source) (*v1alpha1.Dump, error) {
+func newDump(s *source.Source, sel *selection) (*v1alpha1.Dump, error) {
 	d := s.Dump.DeepCopy()
+	d.Selection = sel.shown()
+	var names []string
 	for i := range d.States {
 		state := &d.States[i]
 		if state.Mode != wire.ModeDisabled.String() && s.Stacks[i] == nil {
 			continue
 		}
-		p, err := s.Policy(i)
+		p, err := sel.policyOf(s, i)
 		if err != nil {
 			return nil, err
 		}
-		if state.Syscalls, state.Truncated, err = summarize(p, s.ABIs); err != nil {
+		if state.Syscalls, state.Truncated, err = summarize(p, s.ABIs, sel); err != nil {
 			return nil, err
+		}
+		for _, summary := range state.Syscalls {
+			for _, group := range summary.Groups {
+				names = append(names, group.Syscalls...)
+			}
 		}
 		findings, err := p.Lint(s.ABIs)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range findings {
+			if !sel.has(abiName(f.ABI), f.Call) {
+				continue
+			}
 			state.Findings = append(state.Findings, v1alpha1.Finding{Check: string(f.Check), ABI: abiName(f.ABI), Syscall: f.Call, Detail: f.Detail})
 		}
 	}
+	d.Risks = sel.risks(names)
 	return d, nil
 }
 
@@ -139,20 +150,24 @@ func threads(refs []wire.ThreadRef, read bool) (list []v1alpha1.Thread) {
 
 // summarize lists what a policy does, for each ABI, and tells whether that is not
 // all.
-func summarize(p *policy.Policy, abis []syscalls.ABI) (list []v1alpha1.Summary, truncated bool, err error) {
+func summarize(p *policy.Policy, abis []syscalls.ABI, sel *selection) (list []v1alpha1.Summary, truncated bool, err error) {
 	partition, err := p.Partition(policy.Options{ABIs: abis})
 	if err != nil {
 		return nil, false, err
 	}
 	for _, rule := range partition.Rules {
 		abi, archs := scopeABI(rule.Scope)
+		parts := slices.DeleteFunc(split(rule.Scope), func(part policy.Scope) bool { return !sel.has(abi, part.Name()) })
+		if len(parts) == 0 {
+			continue
+		}
 		i := slices.IndexFunc(list, func(s v1alpha1.Summary) bool { return s.ABI == abi && slices.Equal(s.Archs, archs) })
 		if i < 0 {
 			i = len(list)
 			list = append(list, v1alpha1.Summary{ABI: abi, Archs: archs})
 		}
-		for _, decision := range rule.Decisions {
-			list[i].Groups = addDecision(list[i].Groups, rule.Scope, decision)
+		for _, group := range decisions(rule, sel) {
+			list[i].Groups = addParts(list[i].Groups, parts, group)
 		}
 	}
 	for i := range list {
@@ -169,19 +184,30 @@ func summarize(p *policy.Policy, abis []syscalls.ABI) (list []v1alpha1.Summary, 
 	return list, partition.Truncated, nil
 }
 
-// addDecision adds what is done with the calls of a scope to the group of those
-// with which the same is done.
-func addDecision(groups []v1alpha1.Group, scope policy.Scope, d policy.Decision) []v1alpha1.Group {
-	condition, outline := words(d.Condition)
-	action := actionOf(d.Outcome, scope.ABI)
+// decisions are what is done with the calls of a rule, and when.
+func decisions(rule policy.Rule, sel *selection) (list []v1alpha1.Group) {
+	for _, d := range rule.Decisions {
+		g := v1alpha1.Group{Action: sel.action(d.Outcome, rule.ABI)}
+		g.Condition, g.Outline = words(d.Condition)
+		list = append(list, g)
+	}
+	// Reduced, all can be the same: then there is nothing to tell apart.
+	if len(list) > 1 && !slices.ContainsFunc(list, func(g v1alpha1.Group) bool { return g.Action != list[0].Action }) {
+		return []v1alpha1.Group{{Action: list[0].Action}}
+	}
+	return list
+}
+
+// addParts adds calls to the group of those with which the same is done.
+func addParts(groups []v1alpha1.Group, parts []policy.Scope, like v1alpha1.Group) []v1alpha1.Group {
 	i := slices.IndexFunc(groups, func(g v1alpha1.Group) bool {
-		return g.Action == action && g.Condition == condition && slices.Equal(g.Outline, outline)
+		return g.Action == like.Action && g.Condition == like.Condition && slices.Equal(g.Outline, like.Outline)
 	})
 	if i < 0 {
 		i = len(groups)
-		groups = append(groups, v1alpha1.Group{Action: action, Condition: condition, Outline: outline})
+		groups = append(groups, like)
 	}
-	for _, part := range split(scope) {
+	for _, part := range parts {
 		if name := part.Name(); name != "" {
 			groups[i].Syscalls = append(groups[i].Syscalls, name)
 		} else {

@@ -16,11 +16,13 @@ import (
 type diffOptions struct {
 	*common
 	*operands
-	Printer printers.ResourcePrinter
+	Printer   printers.ResourcePrinter
+	Selection selection
 }
 
 func newDiffCommand(c *common, name string) *cobra.Command {
 	flags, output := new(sourceFlags), newOutputFlags()
+	var sel selection
 	cmd := &cobra.Command{
 		Use:                   "diff A B [flags]",
 		DisableFlagsInUseLine: true,
@@ -37,8 +39,10 @@ The answer is about all calls that there can be, not about those that were tried
 "identical", "tighter" and "looser" are proven. Each difference comes with a call
 that shows it.
 
-Exit code: 0 if they are identical, 1 if they are not or it cannot be told, 2 or
-more on an error.`,
+Whatever is selected to be shown, the verdict and the exit code are about all calls.
+
+Exit code: 0 if they are identical, or with --reduce if they give the same access;
+1 if not or if it cannot be told; 2 or more on an error.`,
 		Example: examples(name,
 			`# Do the same pods on two nodes run under the same filters?`,
 			`kubectl seccomp diff web-a web-b`,
@@ -47,13 +51,15 @@ more on an error.`,
 			`# What would change under another profile? How far is it from no filter at all?`,
 			`kubectl seccomp diff web ./profile.json`,
 			`kubectl seccomp diff Unconfined ./profile.json --runtime docker`,
+			`# Only what is risky, and only whether it is executed`,
+			`kubectl seccomp diff web ./profile.json --risky --reduce`,
 			`# Has it changed since the dump was saved?`,
 			`kubectl seccomp diff ./web-dump.json web`,
 			`# Across namespaces, for a script`,
 			`kubectl seccomp diff staging/deploy/web production/deploy/web -o jsonpath='{.relation}'`),
 		Args: exactly(2, "two operands, A and B"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := &diffOptions{common: c}
+			o := &diffOptions{common: c, Selection: sel}
 			if err := o.Complete(flags, output, args); err != nil {
 				return err
 			}
@@ -61,12 +67,16 @@ more on an error.`,
 		},
 	}
 	flags.add(cmd)
+	sel.add(cmd)
 	output.add(cmd)
 	return cmd
 }
 
 // Complete turns flags and operands into what is to be done.
 func (o *diffOptions) Complete(flags *sourceFlags, output *outputFlags, args []string) (err error) {
+	if err := o.Selection.complete(); err != nil {
+		return err
+	}
 	human := printer.Human{Color: output.color}
 	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human}); err != nil {
 		return err
@@ -90,17 +100,17 @@ func (o *diffOptions) Run(ctx context.Context) error {
 			o.warnOf(s)
 		}
 	}
-	d, err := compare(sides[0], sides[1])
+	d, err := compare(sides[0], sides[1], &o.Selection)
 	if err != nil {
 		return err
 	}
 	if err := o.Printer.PrintObj(d, o.Out); err != nil {
 		return err
 	}
-	if d.Relation != v1alpha1.Identical {
-		return errDifferent
+	if d.Relation == v1alpha1.Identical || d.Relation == v1alpha1.SameAccess && o.Selection.Reduced {
+		return nil
 	}
-	return nil
+	return errDifferent
 }
 
 // alike returns the first of a workload's containers, if it stands for all.

@@ -15,11 +15,14 @@ import (
 type dumpOptions struct {
 	*common
 	*operands
-	Printer printers.ResourcePrinter
+	Printer   printers.ResourcePrinter
+	Selection selection
 }
 
 func newDumpCommand(c *common, name string) *cobra.Command {
 	flags, output := new(sourceFlags), newOutputFlags()
+	var sel selection
+	var all bool
 	cmd := &cobra.Command{
 		Use:                   "dump SOURCE [flags]",
 		DisableFlagsInUseLine: true,
@@ -38,27 +41,34 @@ Of a workload, a container of each of its pods is shown.`,
 			`kubectl seccomp dump deploy/web:nginx -o asm`,
 			`# Every syscall, and every thread`,
 			`kubectl seccomp dump web -o wide --all-threads`,
+			`# What does it do with the risky calls of 32-bit programs?`,
+			`kubectl seccomp dump web --risky --abi 386`,
 			`# What will a profile do on an arm64 node with CRI-O and crun?`,
 			`kubectl seccomp dump ./profile.json --arch arm64 --runtime cri-o --oci-runtime crun`,
 			`# Everything, the filters' bytes included`,
 			`kubectl seccomp dump kube-system/ds/kube-proxy -o json`),
 		Args: exactly(1, "one operand"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := &dumpOptions{common: c}
-			if err := o.Complete(flags, output, args); err != nil {
+			o := &dumpOptions{common: c, Selection: sel}
+			if err := o.Complete(flags, output, all, args); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
 		},
 	}
 	flags.add(cmd)
+	sel.add(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "List every syscall: the same as -o wide")
 	output.add(cmd, "wide", "asm")
 	return cmd
 }
 
 // Complete turns flags and operands into what is to be done.
-func (o *dumpOptions) Complete(flags *sourceFlags, output *outputFlags, args []string) (err error) {
-	human := printer.Human{Color: output.color, Threads: flags.probe.allThreads}
+func (o *dumpOptions) Complete(flags *sourceFlags, output *outputFlags, all bool, args []string) (err error) {
+	if err := o.Selection.complete(); err != nil {
+		return err
+	}
+	human := printer.Human{Color: output.color, Threads: flags.probe.allThreads, Wide: all}
 	wide := human
 	wide.Wide = true
 	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human, "wide": wide, "asm": printer.Assembly{}}); err != nil {
@@ -76,7 +86,7 @@ func (o *dumpOptions) Run(ctx context.Context) error {
 	}
 	list := &v1alpha1.DumpList{TypeMeta: v1alpha1.TypeMeta("DumpList")}
 	for _, s := range sources[0] {
-		d, err := newDump(s)
+		d, err := newDump(s, &o.Selection)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ func (d *Diff) DeepCopyObject() runtime.Object {
 	out := *d
 	out.A, out.B = d.A.deepCopy(), d.B.deepCopy()
 	out.Differences = cloneEach(d.Differences, Difference.deepCopy)
+	out.Selection, out.Risks = d.Selection.deepCopy(), slices.Clone(d.Risks)
 	return &out
 }
 
@@ -42,6 +43,7 @@ func (d *Dump) DeepCopy() *Dump {
 		return f
 	})
 	out.Problems = slices.Clone(d.Problems)
+	out.Selection, out.Risks = d.Selection.deepCopy(), slices.Clone(d.Risks)
 	out.Dependent = slices.Clone(d.Dependent)
 	return &out
 }
@@ -94,7 +96,7 @@ func (d Difference) deepCopy() Difference {
 	}
 	if d.Witness != nil {
 		witness := *d.Witness
-		witness.Args = slices.Clone(witness.Args)
+		witness.Args, witness.ArgsB = slices.Clone(witness.Args), slices.Clone(witness.ArgsB)
 		d.Witness = &witness
 	}
 	return d

@@ -84,7 +84,7 @@ func (e *Explanation) DeepCopyObject() runtime.Object {
 	})
 	if e.Verdict != nil {
 		v := *e.Verdict
-		v.Args = slices.Clone(v.Args)
+		v.Args, v.ArgsB = slices.Clone(v.Args), slices.Clone(v.ArgsB)
 		if v.DecidedBy != nil {
 			by := *v.DecidedBy
 			by.Listing = slices.Clone(by.Listing)

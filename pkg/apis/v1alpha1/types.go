@@ -37,6 +37,10 @@ type Dump struct {
 	Filters []Filter `json:"filters,omitempty"`
 	// Problems are what could not be read, and why.
 	Problems []Problem `json:"problems,omitempty"`
+	// Selection tells that the states' Syscalls are not of all calls, or not as the
+	// filters are written.
+	Selection *Selection `json:"selection,omitempty"`
+	Risks     []Risk     `json:"risks,omitempty"`
 	// Dependent are calls for which a profile leaves to its compiler what is done.
 	Dependent []Dependent `json:"dependent,omitempty"`
 }
@@ -213,6 +217,10 @@ type Diff struct {
 	A           Side         `json:"a"`
 	B           Side         `json:"b"`
 	Differences []Difference `json:"differences"`
+	// Selection tells that Differences are not all, or not as the filters are
+	// written.
+	Selection *Selection `json:"selection,omitempty"`
+	Risks     []Risk     `json:"risks,omitempty"`
 	// Truncated tells that there are more differences, too many to list. The
 	// relation takes them into account.
 	Truncated bool `json:"truncated,omitempty"`
@@ -281,6 +289,9 @@ type Witness struct {
 	NR   string   `json:"nr"`
 	IP   string   `json:"ip,omitempty"`
 	Args []string `json:"args"`
+	// ArgsB are those that B was run with, if they differ: in what the kernel
+	// ignores.
+	ArgsB []string `json:"argsB,omitempty"`
 }
 
 // Version is what a build of the plugin is made of.

@@ -18,12 +18,16 @@ func (o *output) diff(d *v1alpha1.Diff) {
 	if style == terminal.Plain {
 		style = terminal.Yellow
 	}
-	o.verdict(style, "%s", verdict(d))
+	o.verdict(style, "%s%s", verdict(d), selected(d.Selection))
 	o.printf("\n")
 	o.table(sides(d))
 	if len(d.Differences) > 0 {
 		o.printf("\n")
 		o.table(differing(d.Differences))
+	}
+	o.risks(d.Risks)
+	if d.Selection != nil && d.Selection.Hidden > 0 {
+		o.printf("\nNot shown: %s. The verdict takes them into account.\n", count(d.Selection.Hidden, "difference"))
 	}
 	if d.Truncated {
 		o.printf("\nThere are more differences, too many to list. The verdict takes them into account.\n")
@@ -43,16 +47,30 @@ func verdict(d *v1alpha1.Diff) string {
 		}
 		return fmt.Sprintf("%s and %s are identical: different filters that do the same with every call", a, b)
 	case v1alpha1.Tighter:
-		return fmt.Sprintf("%s is tighter than %s: for %s", b, a, extent(d, v1alpha1.DirectionTighter))
+		return fmt.Sprintf("%s is tighter than %s: for %s", b, a, among(d, extent(d, v1alpha1.DirectionTighter)))
 	case v1alpha1.Looser:
-		return fmt.Sprintf("%s is looser than %s: for %s", b, a, extent(d, v1alpha1.DirectionLooser))
+		return fmt.Sprintf("%s is looser than %s: for %s", b, a, among(d, extent(d, v1alpha1.DirectionLooser)))
 	case v1alpha1.SameAccess:
-		return fmt.Sprintf("%s gives the same access as %s, in another manner: for %s", b, a, extent(d, v1alpha1.DirectionChanged))
+		if d.Selection != nil && d.Selection.Reduced {
+			return fmt.Sprintf("%s gives the same access as %s to every call: they differ in the manner of denial, mediation or logging only", b, a)
+		}
+		return fmt.Sprintf("%s gives the same access as %s, in another manner: for %s", b, a, among(d, extent(d, v1alpha1.DirectionChanged)))
 	case v1alpha1.Incomparable:
 		return fmt.Sprintf("%s is neither tighter nor looser than %s: looser for %s, tighter for %s", b, a,
-			extent(d, v1alpha1.DirectionLooser), extent(d, v1alpha1.DirectionTighter))
+			among(d, extent(d, v1alpha1.DirectionLooser)), among(d, extent(d, v1alpha1.DirectionTighter)))
 	}
 	return fmt.Sprintf("how %s stands to %s is undecided: a filter computes more than the analysis has room for", b, a)
+}
+
+// among says of a number of calls that it is not about all, if that is so.
+func among(d *v1alpha1.Diff, text string) string {
+	switch {
+	case d.Selection == nil || d.Selection.Hidden == 0:
+		return text
+	case text == "":
+		return "calls that are not shown"
+	}
+	return text + " of those shown"
 }
 
 // extent says for how many calls there is a difference in one direction. A

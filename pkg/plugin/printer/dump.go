@@ -62,7 +62,7 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 	if len(d.States) > 1 {
 		exception = "; not all threads are, see below"
 	}
-	o.verdict(terminal.Bold, "%s %s %s%s", name, verb, confinedBy(subject), exception)
+	o.verdict(terminal.Bold, "%s %s %s%s%s", name, verb, confinedBy(subject, d.Selection), selected(d.Selection), exception)
 	o.printf("\n")
 
 	facts := table{wrap: []int{1}}
@@ -98,6 +98,7 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 			o.printf("\n")
 			o.table(names)
 		}
+		o.risks(d.Risks)
 		if len(d.Dependent) > 0 {
 			o.printf("\n")
 			o.table(dependent(d.Dependent))
@@ -194,7 +195,7 @@ func process(d v1alpha1.Dump) string {
 }
 
 // confinedBy is a sentence's end about a container.
-func confinedBy(s v1alpha1.State) string {
+func confinedBy(s v1alpha1.State, sel *v1alpha1.Selection) string {
 	switch s.Mode {
 	case "disabled":
 		return "not confined by seccomp: every syscall reaches the kernel"
@@ -219,7 +220,11 @@ func confinedBy(s v1alpha1.State) string {
 			by[accessOf(g.Action)] += len(g.Syscalls)
 		}
 	}
-	text += fmt.Sprintf(": %d of %d %s syscalls allowed", by[executed], len(all), native.ABI)
+	syscalls := "syscalls"
+	if sel != nil && (len(sel.Syscalls) > 0 || sel.Risky) {
+		syscalls = "syscalls asked for"
+	}
+	text += fmt.Sprintf(": %d of %d %s %s allowed", by[executed], len(all), native.ABI, syscalls)
 	for _, part := range []struct {
 		n    int
 		what string
@@ -243,9 +248,9 @@ const (
 
 func accessOf(a v1alpha1.Action) access {
 	switch a.Action {
-	case "ALLOW", "LOG":
+	case "ALLOW", "LOG", v1alpha1.ActionExecuted:
 		return executed
-	case "TRACE", "USER_NOTIF":
+	case "TRACE", "USER_NOTIF", v1alpha1.ActionMediated:
 		return mediated
 	case v1alpha1.ActionUndecided:
 		return unknown

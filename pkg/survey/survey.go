@@ -169,53 +169,6 @@ func (s Survey) Outcome(nr uint32) Outcome {
 	return s.Runs[i].Outcome
 }
 
-// Count is how many syscalls of the ABI's table have an outcome. Those whose
-// outcome depends on arguments are counted together, whatever they read.
-type Count struct {
-	Outcome
-	Syscalls int
-}
-
-// Counts counts the syscalls of the ABI's table by outcome: the most severe
-// action first, as the kernel ranks them, then what depends, then what is
-// undecided.
-func (s Survey) Counts() []Count {
-	count := make(map[Outcome]int)
-	for _, call := range s.ABI.Table() {
-		o := s.Outcome(call.Number)
-		o.Words = 0
-		count[o]++
-	}
-	counts := make([]Count, 0, len(count))
-	for o, n := range count {
-		counts = append(counts, Count{o, n})
-	}
-	slices.SortFunc(counts, func(a, b Count) int { return a.compare(b.Outcome) })
-	return counts
-}
-
-// compare orders outcomes without regard to their words.
-func (o Outcome) compare(p Outcome) int {
-	rank := func(o Outcome) int64 {
-		switch {
-		case o.Undecided:
-			return 1 << 33
-		case o.Depends:
-			return 1 << 32
-		}
-		// The kernel compares actions as signed numbers: KILL_PROCESS is the
-		// lowest. The data only makes the order total.
-		return int64(int32(o.Return))
-	}
-	switch a, b := rank(o), rank(p); {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
 // Equal reports whether two surveys say the same.
 func (s Survey) Equal(t Survey) bool {
 	return s.ABI == t.ABI && s.Default == t.Default && s.Beyond == t.Beyond && slices.Equal(s.Runs, t.Runs)

@@ -73,14 +73,6 @@ func TestOf(t *testing.T) {
 	if !got.Equal(want) || got.Equal(Of(nil, abi)) {
 		t.Error("Equal")
 	}
-	wantCounts := []Count{
-		{Outcome{Return: bpf.Errno.With(13)}, 1},
-		{allow, len(abi.Table()) - 2},
-		{Outcome{Depends: true}, 1},
-	}
-	if diff := cmp.Diff(wantCounts, got.Counts()); diff != "" {
-		t.Error(diff)
-	}
 	if o := got.Outcome(last + 1); o != (Outcome{Undecided: true}) {
 		t.Errorf("beyond the survey: %v", o)
 	}

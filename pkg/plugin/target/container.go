@@ -28,8 +28,6 @@ type Container struct {
 	Node                   string
 	Image                  string
 	RestartCount           int32
-	Spec                   *corev1.Container
-	PodSpec                *corev1.Pod
 }
 
 // String is the container as an operand.
@@ -126,7 +124,6 @@ func running(pod *corev1.Pod, name string) (Container, error) {
 		Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID),
 		Name: spec.Name, ID: status.ContainerID, Node: pod.Spec.NodeName,
 		Image: spec.Image, RestartCount: status.RestartCount,
-		Spec: spec, PodSpec: pod,
 	}, nil
 }
 

@@ -83,7 +83,7 @@ func TestResolve(t *testing.T) {
 			continue
 		}
 		c := got[0]
-		if c.Name != test.want || c.ID != "containerd://"+test.want || c.Spec.Name != test.want ||
+		if c.Name != test.want || c.ID != "containerd://"+test.want ||
 			c.Node != "node-a" || c.PodUID != "u1" || c.RestartCount != 3 {
 			t.Errorf("%s: %+v, want container %s", test.text, c, test.want)
 		}

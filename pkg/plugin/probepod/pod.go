@@ -64,10 +64,9 @@ const (
 	// lets go as well, as it seizes threads and does not attach to them.
 	gracePeriod = 2
 
-	// memoryLimit bounds the probe, and goMemoryLimit makes its garbage
-	// collector work harder before that (GOMEMLIMIT, see package runtime).
-	memoryLimit   = "64Mi"
-	goMemoryLimit = "48MiB"
+	// memoryLimit bounds the probe, which has its garbage collector work harder
+	// before that (see package main of the image).
+	memoryLimit = "64Mi"
 )
 
 // New returns the pod that reads the targets on their node.
@@ -115,7 +114,6 @@ func New(node string, targets []target.Container, o Options, name, run string) *
 				ImagePullPolicy: o.PullPolicy,
 				Command:         []string{"/probe"},
 				Args:            arguments(targets, o, run),
-				Env:             []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: goMemoryLimit}},
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{
 						corev1.ResourceCPU:    resource.MustParse("50m"),

@@ -98,6 +98,9 @@ func TestBadInput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := seccomp(t, append([]string{"dump", "--timeout=30s"}, test.args...)...)
 			failed(t, r, test.say...)
+			if r.took >= 30*time.Second {
+				t.Errorf("took %v: it was given up, not refused", r.took)
+			}
 			if lines := strings.Count(r.stderr, "error"); lines > 2 {
 				t.Errorf("more than one error: %s", r.stderr)
 			}

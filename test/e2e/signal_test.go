@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,19 +48,19 @@ func TestSignals(t *testing.T) {
 							begun <- p
 						})
 					}
-					struck bool
+					struck atomic.Bool
 				)
 				p := newProxy(t, &proxy{
 					before: func(_ http.ResponseWriter, r *http.Request) bool {
 						if !phase.answer && phase.at(r) {
-							struck = true
+							struck.Store(true)
 							strike()
 						}
 						return true
 					},
 					after: func(r *http.Response) error {
 						if phase.answer && phase.at(r.Request) && r.StatusCode < 300 {
-							struck = true
+							struck.Store(true)
 							strike()
 						}
 						return nil
@@ -76,7 +77,7 @@ func TestSignals(t *testing.T) {
 				if r.code == -1 && phase.name != "before the pod" {
 					t.Errorf("ended by the signal, stderr %s", r.stderr)
 				}
-				if !struck {
+				if !struck.Load() {
 					t.Errorf("the phase did not come; stderr %s", r.stderr)
 				}
 				t.Logf("took %v", r.took)

@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -23,6 +25,7 @@ func newDumpCommand(c *common, name string) *cobra.Command {
 	flags, output := new(sourceFlags), newOutputFlags()
 	var sel selection
 	var all bool
+	var filter int
 	cmd := &cobra.Command{
 		Use:                   "dump SOURCE [flags]",
 		DisableFlagsInUseLine: true,
@@ -45,12 +48,14 @@ Of a workload, a container of each of its pods is shown.`,
 			`kubectl seccomp dump web --risky --abi 386`,
 			`# What will a profile do on an arm64 node with CRI-O and crun?`,
 			`kubectl seccomp dump ./profile.json --arch arm64 --runtime cri-o --oci-runtime crun`,
+			`# The policy as a profile: what is live, written down exactly`,
+			`kubectl seccomp dump web -o profile`,
 			`# Everything, the filters' bytes included`,
 			`kubectl seccomp dump kube-system/ds/kube-proxy -o json`),
 		Args: exactly(1, "one operand"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := &dumpOptions{common: c, Selection: sel}
-			if err := o.Complete(flags, output, all, args); err != nil {
+			if err := o.Complete(flags, output, all, filter, args); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
@@ -59,19 +64,29 @@ Of a workload, a container of each of its pods is shown.`,
 	flags.add(cmd)
 	sel.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "List every syscall: the same as -o wide")
-	output.add(cmd, "wide", "asm")
+	cmd.Flags().IntVar(&filter, "filter", 0, "Which filter -o raw writes, from 1, the oldest")
+	output.add(cmd, "wide", "asm", "raw", "profile", "dot")
 	return cmd
 }
 
 // Complete turns flags and operands into what is to be done.
-func (o *dumpOptions) Complete(flags *sourceFlags, output *outputFlags, all bool, args []string) (err error) {
+func (o *dumpOptions) Complete(flags *sourceFlags, output *outputFlags, all bool, filter int, args []string) (err error) {
 	if err := o.Selection.complete(); err != nil {
 		return err
+	}
+	switch {
+	case filter < 0:
+		return fmt.Errorf("--filter %d: filters are counted from 1, the oldest", filter)
+	case filter > 0 && output.format != "raw":
+		return errors.New("--filter: it says which filter -o raw writes, and goes with nothing else")
 	}
 	human := printer.Human{Color: output.color, Threads: flags.probe.allThreads, Wide: all}
 	wide := human
 	wide.Wide = true
-	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human, "wide": wide, "asm": printer.Assembly{}}); err != nil {
+	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{
+		"": human, "wide": wide, "asm": printer.Assembly{}, "raw": printer.Raw{Filter: filter},
+		"profile": printer.Profile{OCIRuntime: ociRuntimes[flags.ociRuntime]}, "dot": printer.DOT{},
+	}); err != nil {
 		return err
 	}
 	o.operands, err = o.newOperands(flags, args...)

@@ -116,6 +116,15 @@ func TestBesidePod(t *testing.T) {
 	}
 }
 
+// TestForgottenSlash has a file named like a pod.
+func TestForgottenSlash(t *testing.T) {
+	files(t)
+	code, _, stderr := plugin(pods(), "dump", "p.json")
+	if code != 2 || !strings.HasSuffix(stderr, "; for the file of that name write ./p.json\n") {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
 func TestStdin(t *testing.T) {
 	files(t)
 	raw := string(denyFor(addKey, eperm).Encode(binary.LittleEndian))

@@ -138,7 +138,7 @@ func TestErrors(t *testing.T) {
 		{"version now", `version takes no operands, not 1`},
 		{"dump --frob key", `unknown flag: --frob; see`},
 		{"--frob", `unknown flag: --frob; see .kubectl seccomp --help.`},
-		{"dump key -o frob", `output format "frob": want one of asm, wide, json, yaml`},
+		{"dump key -o frob", `output format "frob": want one of asm, dot, profile, raw, wide, json, yaml`},
 		{"diff key key -o asm", `output format "asm": want one of json, yaml`},
 		{"dump key -o jsonpath={", `unclosed action`},
 		{"dump key --color=blue", `want auto, always or never`},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -167,6 +168,9 @@ func (o *operands) readContainers(ctx context.Context) ([][]*source.Source, erro
 		}
 		var err error
 		if containers[i], err = o.Resolver.Resolve(ctx, operand.container); err != nil {
+			if _, stat := os.Stat(operand.container.Text); stat == nil {
+				err = fmt.Errorf("%w; for the file of that name write ./%s", err, operand.container.Text)
+			}
 			return nil, err
 		}
 		all = append(all, containers[i]...)

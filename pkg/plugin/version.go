@@ -13,8 +13,10 @@ import (
 
 // What a release is built with, by the linker's -X.
 var (
-	Version    = "dev"
-	ProbeImage = "kubectl-seccomp/probe:dev" // default of --image
+	Version = "dev"
+	// ProbeImage is the default of --image. That of a development build is one
+	// that only loading it onto the nodes provides: no registry can answer.
+	ProbeImage = "localhost/kubectl-seccomp/probe:dev"
 )
 
 func newVersionCommand(c *common, name string) *cobra.Command {

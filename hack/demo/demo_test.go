@@ -50,7 +50,7 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s may run on any node", name)
 		}
 		for _, c := range pod.Spec.Containers {
-			if c.Image != "kubectl-seccomp/workload:dev" || c.ImagePullPolicy != corev1.PullIfNotPresent {
+			if c.Image != "localhost/kubectl-seccomp/workload:dev" || c.ImagePullPolicy != corev1.PullIfNotPresent {
 				t.Errorf("%s: image %s is pulled %s", name, c.Image, c.ImagePullPolicy)
 			}
 		}

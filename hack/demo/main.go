@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -106,30 +107,27 @@ func (c *cluster) startPods(ctx context.Context) error {
 // place: a container that runs may not have got that far. An API to wait for a
 // line of a log there is not, so it asks again until all are there.
 func (c *cluster) awaitBehaviours(ctx context.Context, selector string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	names, err := c.output(ctx, "get", "pods", "-n", namespace, "-l", selector, "-o", "name")
+	if err != nil {
+		return err
+	}
+	pods := strings.Fields(names)
 	for {
-		names, err := c.output(ctx, "get", "pods", "-n", namespace, "-l", selector, "-o", "name")
+		logs, err := c.output(ctx, "logs", "-n", namespace, "-l", selector, "--prefix", "--tail=-1", fmt.Sprintf("--max-log-requests=%d", len(pods)))
 		if err != nil {
 			return err
 		}
-		waiting := ""
-		for _, pod := range strings.Fields(names) {
-			log, err := c.output(ctx, "logs", "-n", namespace, pod)
-			if err != nil {
-				return err
-			}
-			if !strings.HasPrefix(log, "ready\n") {
-				waiting = pod
-				break
-			}
-		}
-		if waiting == "" {
+		waiting := slices.DeleteFunc(slices.Clone(pods), func(pod string) bool {
+			return strings.Contains("\n"+logs, "\n["+pod+"/main] ready\n")
+		})
+		if len(waiting) == 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s has not printed \"ready\": %w", waiting, ctx.Err())
+			return fmt.Errorf("%s: not ready in time", strings.Join(waiting, ", "))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

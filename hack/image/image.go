@@ -46,10 +46,12 @@ var images = []image{
 
 const source = "https://github.com/kubectl-seccomp/kubectl-seccomp"
 
-// ref is the name under which a node's container runtime finds the image:
-// the kubelet expands kubectl-seccomp/NAME:TAG to it.
+// ref is the name under which a node's container runtime finds the image. No
+// registry answers to localhost: an image that was not loaded cannot be fetched
+// from whoever might own the name elsewhere, which a kubelet would do for
+// kubectl-seccomp/NAME (docker.io/kubectl-seccomp/NAME to it).
 func (img image) ref(version string) string {
-	return "docker.io/kubectl-seccomp/" + img.name + ":" + version
+	return "localhost/kubectl-seccomp/" + img.name + ":" + version
 }
 
 // checkVersion refuses what cannot be a tag, before anything is compiled.

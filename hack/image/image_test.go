@@ -128,7 +128,7 @@ func TestLayout(t *testing.T) {
 		t.Fatalf("index.json lists %d images, want 1", len(manifest.Manifests))
 	}
 	for _, key := range []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"} {
-		if got, want := manifest.Manifests[0].Annotations[key], "docker.io/kubectl-seccomp/probe:v1.2.3"; got != want {
+		if got, want := manifest.Manifests[0].Annotations[key], "localhost/kubectl-seccomp/probe:v1.2.3"; got != want {
 			t.Errorf("annotation %s is %q, want %q", key, got, want)
 		}
 	}

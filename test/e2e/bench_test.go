@@ -22,7 +22,7 @@ import (
 )
 
 // probeImage is the image that the plugin of this tree starts.
-const probeImage = "kubectl-seccomp/probe:dev"
+const probeImage = "localhost/kubectl-seccomp/probe:dev"
 
 // BenchmarkDump times `dump POD`, from the start of the plugin's process to its
 // end, against the least that any tool could do that starts a pod of the same

@@ -37,7 +37,7 @@ var (
 	ns      string // a namespace of this run, with the pods of startPods
 )
 
-const workload = "kubectl-seccomp/workload:dev"
+const workload = "localhost/kubectl-seccomp/workload:dev"
 
 func TestMain(m *testing.M) {
 	code, err := run(m)

@@ -29,7 +29,8 @@ var (
 	ErrTooMany = errors.New("too many filters or stacks")
 )
 
-// Report is what one run of the probe found on its node.
+// Report is what one run of the probe found on its node. The node's own words
+// (names, problems) are clipped where they are long. They are not escaped.
 type Report struct {
 	Hello wire.Hello
 	// ABIs is every ABI that the node's kernel accepts, native first.
@@ -150,10 +151,10 @@ func (b *builder) add(m wire.Message) error {
 		b.verdicts = append(b.verdicts, m)
 	case *wire.Problem:
 		if m.Target == "" {
-			b.report.Problems = append(b.report.Problems, *m)
+			b.report.Problems = addProblem(b.report.Problems, *m)
 		} else {
 			t := b.target(m.Target)
-			t.Problems = append(t.Problems, *m)
+			t.Problems = addProblem(t.Problems, *m)
 		}
 	}
 	return nil
@@ -176,6 +177,9 @@ func (b *builder) hello(h *wire.Hello) error {
 		b.report.ABIs = append(b.report.ABIs, abi)
 	}
 	b.report.Hello = *h
+	for _, s := range []*string{&b.report.Hello.Version, &b.report.Hello.Kernel, &b.report.Hello.Machine} {
+		*s = clip(*s, maxName)
+	}
 	return nil
 }
 
@@ -233,6 +237,11 @@ func (b *builder) state(m *wire.State) error {
 	t := b.target(m.Target)
 	if m.Subject && t.Subject() != nil {
 		return fmt.Errorf("target %q has two subjects: %w", m.Target, wire.ErrInvalid)
+	}
+	for _, threads := range [][]wire.ThreadRef{m.Read, m.Sample} {
+		for i := range threads {
+			threads[i].Comm = clip(threads[i].Comm, maxName)
+		}
 	}
 	t.States = append(t.States, &State{State: *m})
 	return nil

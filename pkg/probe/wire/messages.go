@@ -238,32 +238,38 @@ type Problem struct {
 
 // Problem codes. They are stable: scripts may depend on them.
 const (
-	CodeNotFound       = "not-found"        // no process of the target is on the node
-	CodeExited         = "exited"           // the thread or process ended while it was looked at
-	CodeChanged        = "changed"          // the thread's filters or process changed while it was looked at
-	CodeZombie         = "zombie"           // the thread is dead and not yet reaped
-	CodeAlreadyTraced  = "already-traced"   // another tracer holds the thread
-	CodeKernelThread   = "kernel-thread"    // cannot be traced
-	CodeDoesNotStop    = "does-not-stop"    // the thread did not stop in time
-	CodeUninterrupted  = "uninterruptible"  // the same, and it is in an uninterruptible wait (D)
-	CodeFrozen         = "frozen"           // the same, and its cgroup is frozen
-	CodePermission     = "permission"       // the kernel refuses the probe
-	CodeProbeConfined  = "probe-confined"   // the probe itself runs under seccomp
-	CodeUnsupported    = "unsupported"      // the kernel lacks what is needed
-	CodeInvalidTarget  = "invalid-target"   // the target's ID is not one
-	CodeUnreadable     = "unreadable"       // something of /proc could not be read
-	CodeRestartDenied  = "restart-denied"   // the thread was read, and its own filters may have failed the call that the stop interrupted
-	CodeTooManyThreads = "too-many-threads" // the limit per target was reached
-	CodeTooManyStops   = "too-many-stops"   // the limit of failed stops per target was reached
-	CodeTooManyStacks  = "too-many-stacks"  // the limit of distinct stacks per target was reached
-	CodeInterrupted    = "interrupted"      // the probe was told to end
-	CodeTimeout        = "timeout"          // the time for the whole run was up
-	CodeOutputFull     = "output-full"      // the stream's limit was reached
-	CodeInternal       = "internal"         // a bug
+	CodeNotFound        = "not-found"         // no process of the target is on the node
+	CodeExited          = "exited"            // the thread or process ended while it was looked at
+	CodeChanged         = "changed"           // the thread's filters or process changed while it was looked at
+	CodeZombie          = "zombie"            // the thread is dead and not yet reaped
+	CodeAlreadyTraced   = "already-traced"    // another tracer holds the thread
+	CodeKernelThread    = "kernel-thread"     // cannot be traced
+	CodeDoesNotStop     = "does-not-stop"     // the thread did not stop in time
+	CodeUninterrupted   = "uninterruptible"   // the same, and it is in an uninterruptible wait (D)
+	CodeFrozen          = "frozen"            // the same, and its cgroup is frozen
+	CodePermission      = "permission"        // the kernel refuses the probe
+	CodeProbeConfined   = "probe-confined"    // the probe itself runs under seccomp
+	CodeUnsupported     = "unsupported"       // the kernel lacks what is needed
+	CodeInvalidTarget   = "invalid-target"    // the target's ID is not one
+	CodeUnreadable      = "unreadable"        // something of /proc could not be read
+	CodeRestartDenied   = "restart-denied"    // the thread was read, and its own filters may have failed the call that the stop interrupted
+	CodeTooManyThreads  = "too-many-threads"  // the limit per target was reached
+	CodeTooManyStops    = "too-many-stops"    // the limit of failed stops per target was reached
+	CodeTooManyStacks   = "too-many-stacks"   // the limit of distinct stacks per target was reached
+	CodeTooManyProblems = "too-many-problems" // the limit of problems per target was reached; said by who reads the stream
+	CodeInterrupted     = "interrupted"       // the probe was told to end
+	CodeTimeout         = "timeout"           // the time for the whole run was up
+	CodeOutputFull      = "output-full"       // the stream's limit was reached
+	CodeInternal        = "internal"          // a bug
 )
 
-// maxCode is the length of the longest code that there may be.
-const maxCode = 32
+const (
+	// maxCode is the length of the longest code that there may be.
+	maxCode = 32
+	// maxMore is far more than a node's threads (PID_MAX_LIMIT, 1 << 22) can
+	// give rise to.
+	maxMore = 1 << 30
+)
 
 // Error is the problem on one line: what was attempted on what, what the system
 // said, what to do.
@@ -355,6 +361,9 @@ func (p *Problem) check() error {
 	// It is printed as it is, and compared by scripts.
 	if p.Code == "" || len(p.Code) > maxCode || strings.Trim(p.Code, "abcdefghijklmnopqrstuvwxyz-") != "" {
 		return errors.New("problem without a code that could be one")
+	}
+	if p.More < 0 || p.More > maxMore {
+		return fmt.Errorf("%d more problems", p.More)
 	}
 	return nil
 }

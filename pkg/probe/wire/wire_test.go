@@ -302,6 +302,11 @@ func TestWriterRefuses(t *testing.T) {
 			t.Errorf("problem with code %q: %v", code, err)
 		}
 	}
+	for _, more := range []int{-1, 1<<30 + 1} {
+		if err := w.Write(&Problem{Code: CodeExited, More: more}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("problem with %d more: %v", more, err)
+		}
+	}
 	if err := w.Write(&Problem{Code: CodeExited, Detail: strings.Repeat("x", MaxMessage)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("huge problem: %v", err)
 	}

@@ -310,7 +310,7 @@ func (p *probe) after(r *reading, a attempt) (time.Duration, error) {
 // the log that is read again after the container's end may set right; and what
 // no other reading changes.
 var (
-	cut   = []error{wire.ErrNoEnd, wire.ErrMalformed, wire.ErrSequence, wire.ErrChecksum, wire.ErrAfterEnd}
+	cut   = []error{wire.ErrNoEnd, wire.ErrMalformed, wire.ErrSequence, wire.ErrChecksum}
 	wrong = []error{
 		wire.ErrVersion, wire.ErrRun, wire.ErrUnknownType, wire.ErrInvalid, wire.ErrTooLarge,
 		report.ErrDisagree, report.ErrImpossible, report.ErrUnknownMachine, report.ErrTooMany,

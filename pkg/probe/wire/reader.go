@@ -46,8 +46,9 @@ func NewReader(r io.Reader, run string) *Reader {
 }
 
 // Next returns the next message. io.EOF means that the stream is complete: its
-// end frame has come and holds. Then Next has read nothing beyond that frame, so
-// it is not kept waiting by a log that is followed; see Trailing.
+// end frame has come and holds. Next does not wait for what may follow that
+// frame, which a log that is followed would keep it waiting for, and does not
+// look at it: the stream is the same without.
 //
 // An error of the underlying reader is returned wrapped, every other one wraps
 // one of the package's; both say at which frame. Any of them is final: what
@@ -68,20 +69,6 @@ func (r *Reader) Next() (Message, error) {
 		return nil, r.err
 	}
 	return m, nil
-}
-
-// Trailing reads on after the end frame and returns ErrAfterEnd if there is
-// anything. It returns when the underlying reader ends, so it is for whole logs
-// and not for followed ones.
-func (r *Reader) Trailing() error {
-	switch _, err := r.r.ReadByte(); err {
-	case io.EOF:
-		return nil
-	case nil:
-		return fmt.Errorf("probe output, frame %d: %w", r.seq, ErrAfterEnd)
-	default:
-		return fmt.Errorf("probe output, after its end: %w", err)
-	}
 }
 
 func (r *Reader) next() (Message, error) {
@@ -203,8 +190,6 @@ func (r *Reader) end(f frame) error {
 		return ErrChecksum
 	case !r.hello:
 		return fmt.Errorf("%w: end without hello", ErrInvalid)
-	case r.r.Buffered() > 0:
-		return ErrAfterEnd
 	}
 	return io.EOF
 }

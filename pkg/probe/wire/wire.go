@@ -19,8 +19,9 @@
 //
 //	{"v":1,"run":"d41d8c","seq":9,"type":"end","body":{"frames":9,"sha256":"9f86…"}}
 //
-// So a log that was cut, rotated, interleaved or mixed with that of another run
-// is an error at the reader and never a partial answer.
+// What follows it is no part of the stream. So a log that was cut, rotated,
+// interleaved or mixed with that of another run is an error at the reader and
+// never a partial answer.
 //
 // # Messages
 //
@@ -81,7 +82,6 @@ var (
 	ErrTooLarge    = errors.New("too large")
 	ErrChecksum    = errors.New("checksum does not match")
 	ErrNoEnd       = errors.New("the output ends before its end frame")
-	ErrAfterEnd    = errors.New("output after the end frame")
 )
 
 // frame is one line.

@@ -21,7 +21,7 @@ const (
 	OtherABI Check = "other-abi"
 	// Multiplexer: the same through socketcall or ipc.
 	Multiplexer Check = "multiplexer"
-	// Twin: the same through another call with the same effect.
+	// Twin: the same through another call that does the same.
 	Twin Check = "twin"
 	// ArchUnchecked: numbers of two ABIs, in which they mean different calls,
 	// are treated alike.
@@ -177,13 +177,31 @@ func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
 			l.add(Multiplexer, abi, call.Name, "restricted, but every %s of ABI %s is executed", multiplexer, other)
 		}
 	}
-	if b, ok := syscalls.BackgroundOf(call.Name); ok {
-		for _, twin := range b.Twins {
+	for _, group := range twins {
+		if !slices.Contains(group, call.Name) {
+			continue
+		}
+		for _, twin := range group {
 			if executed(l.outcomes(abi, twin)) {
-				l.add(Twin, abi, call.Name, "restricted, but every %s, which reaches the same, is executed", twin)
+				l.add(Twin, abi, call.Name, "restricted, but every %s, which does the same, is executed", twin)
 			}
 		}
 	}
+}
+
+// twins are calls of which each does what the others do, given the right
+// arguments: where one is restricted and another is not, the restriction stops
+// nobody. Calls that are merely related (fork and clone, chroot and pivot_root)
+// are none: see [syscalls.Background] for those.
+var twins = [][]string{
+	{"open", "openat", "openat2"},
+	{"clone", "clone3"},
+	{"execve", "execveat"},
+	{"init_module", "finit_module"},
+	{"kexec_load", "kexec_file_load"},
+	{"mknod", "mknodat"},
+	{"settimeofday", "clock_settime", "clock_settime64"},
+	{"quotactl", "quotactl_fd"},
 }
 
 // multiplexerOf returns the call by which another one can be made where the

@@ -44,6 +44,8 @@ func TestLint(t *testing.T) {
 		{"x32", allowlist(rule{archAMD64, x32("open"), nil, allow}), []string{"other-abi amd64 open"}, []string{"other-abi amd64 close"}},
 		{"clone3 beside a restricted clone", allowlist(rule{archAMD64, 56, []test{{0, 0x7e020000, 0}}, allow}, rule{archAMD64, 435, nil, allow}),
 			[]string{"twin amd64 clone"}, []string{"twin amd64 clone3"}},
+		{"a relative that does something else", amd64(deny(56, test{0, 1 << 28, 1 << 28}), rule{archAMD64, 435, nil, eperm}),
+			[]string{"other-abi amd64 clone"}, []string{"twin amd64 clone", "twin amd64 clone3"}},
 		{"architecture not looked at", bpf.Stack{tree([]uint32{0, 100}, []uint32{allow, eperm})}, []string{"arch-unchecked 386 "}, nil},
 		{"actions that need somebody", amd64(rule{archAMD64, 2, nil, 0x7fc00000}, rule{archAMD64, 3, nil, 0x7ff00001}, rule{archAMD64, 4, nil, 0x50000}),
 			[]string{"needs-supervisor amd64 open", "needs-tracer amd64 close", "fake-success amd64 stat"}, []string{"fake-success amd64 open"}},

@@ -16,7 +16,7 @@ type Background struct {
 	Capability string
 	For        string
 	Since      string   // first Linux release to have it, on any architecture
-	Twins      []string // other calls that reach the same
+	Twins      []string // other calls that reach the same, or part of it, or that it is used with
 	Source     string   // where this is from, beside the page of section 2 that has its name
 }
 

@@ -116,7 +116,7 @@ func background(b *v1alpha1.Background) table {
 	}
 	for _, row := range [][2]string{
 		{"What it does", b.What}, {"Risk", b.Risk}, {"Capability", capability}, {"Since", since},
-		{"Reaches the same", strings.Join(b.Twins, ", ")}, {"Source", b.Source},
+		{"Related", strings.Join(b.Twins, ", ")}, {"Source", b.Source},
 	} {
 		if row[1] != "" {
 			t.add(row[0], row[1])

@@ -45,8 +45,8 @@ SOURCE is
 ` + operandHelp + `
 SYSCALL is a name or a number. An ARG is a value, in the order of the parameters,
 or NAME=VALUE with the kernel's name of a parameter or arg0 to arg5; arguments that
-are not given are 0. A VALUE is numbers and names of flags, joined by "|". Without
-any ARG, all that can happen is shown.`,
+are not given are 0. A VALUE is numbers and names of flags, joined by "|"; one
+below 0 needs the NAME. Without any ARG, all that can happen is shown.`,
 		Example: examples(name,
 			`# May the pod web make a user namespace? Who says so?`,
 			`kubectl seccomp explain web clone flags=CLONE_NEWUSER`,

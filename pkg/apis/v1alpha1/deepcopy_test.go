@@ -9,7 +9,7 @@ import (
 )
 
 func TestDeepCopyObject(t *testing.T) {
-	for _, in := range []runtime.Object{&Dump{}, &DumpList{}, &Diff{}, &Version{}} {
+	for _, in := range []runtime.Object{&Dump{}, &DumpList{}, &Diff{}, &Explanation{}, &Version{}} {
 		fill(reflect.ValueOf(in).Elem())
 		out := in.DeepCopyObject()
 		if diff := cmp.Diff(in, out); diff != "" {

@@ -2,9 +2,8 @@ package v1alpha1
 
 import "slices"
 
-// Selection says of which calls something is listed, and how they were looked at.
-// Relation, counts of a Source and Findings' existence do not depend on what is
-// left out.
+// Selection says which calls are listed, and how they were looked at. The Relation
+// of a Diff is about all calls all the same.
 type Selection struct {
 	ABIs     []string `json:"abis,omitempty"`     // absent: all
 	Syscalls []string `json:"syscalls,omitempty"` // absent: all

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -65,21 +64,16 @@ func FromPolicy(p *policy.Policy, t Target) (*LinuxSeccomp, error) {
 	}
 	var first error
 	for _, byDefault := range g.defaults() {
-		for _, stub := range []bool{true, false} {
-			if stub && t.OCIRuntime == Crun {
-				continue
-			}
-			l, err := g.attempt(byDefault, stub)
-			if err == nil {
-				return l, nil
-			}
-			var not *InexpressibleError
-			if !errors.As(err, &not) {
-				return nil, err
-			}
-			if first == nil {
-				first = err
-			}
+		l, err := g.attempt(byDefault)
+		if err == nil {
+			return l, nil
+		}
+		var not *InexpressibleError
+		if !errors.As(err, &not) {
+			return nil, err
+		}
+		if first == nil {
+			first = err
 		}
 	}
 	return nil, first
@@ -96,10 +90,10 @@ type generator struct {
 // attempt generates a profile with a given default. One and the same thing can be
 // said of a call's 64-bit arguments in two ways, and cut down to 32 bits they are not
 // the same. So where an ABI is not content with one, the other is tried.
-func (g *generator) attempt(byDefault bpf.Return, stub bool) (*LinuxSeccomp, error) {
+func (g *generator) attempt(byDefault bpf.Return) (*LinuxSeccomp, error) {
 	g.strict = map[string]bool{}
 	for {
-		l, err := g.generate(byDefault, stub)
+		l, err := g.generate(byDefault)
 		var not *InexpressibleError
 		if !errors.As(err, &not) || not.Scope.Name() == "" || g.strict[not.Scope.Name()] {
 			return l, err
@@ -132,56 +126,29 @@ func (g *generator) survey(machine []syscalls.ABI) error {
 	return nil
 }
 
-// defaults returns what can be the default: whatever happens unconditionally to
-// numbers of the machine's own ABI, what happens to the most of them first.
-func (g *generator) defaults() []bpf.Return {
-	const most = 8
-	numbers := map[bpf.Return]uint64{}
-	for _, rule := range g.rules {
-		if rule.ABI != g.abis[0] || len(rule.Decisions) != 1 {
-			continue
-		}
-		n := uint64(rule.NR.Last-rule.NR.First) + 1
-		if rule.Name() != "" || rule.NR.First >= x32Bit {
-			n = 0 // a name can have a rule; numbers that high are no calls
-		}
-		numbers[rule.Decisions[0].Outcome.Return] += n
-	}
-	list := make([]bpf.Return, 0, len(numbers))
-	for r := range numbers {
-		list = append(list, r)
-	}
-	slices.SortFunc(list, func(a, b bpf.Return) int {
-		if numbers[a] != numbers[b] {
-			return cmp.Compare(numbers[b], numbers[a])
-		}
-		return cmp.Compare(a, b)
-	})
-	return list[:min(len(list), most)]
-}
-
-// generate writes the profile with a given default, and proves that it is right. With
-// stub, numbers at the end that get ENOSYS are left to runc's.
-func (g *generator) generate(byDefault bpf.Return, stub bool) (*LinuxSeccomp, error) {
+// generate writes the profile with a given default, and proves that it is right.
+func (g *generator) generate(byDefault bpf.Return) (*LinuxSeccomp, error) {
 	l := &LinuxSeccomp{}
 	var ok bool
 	if l.DefaultAction, l.DefaultErrnoRet, ok = actionOf(byDefault); !ok {
 		return nil, &InexpressibleError{Reason: fmt.Sprintf("no profile has the default action %s", byDefault)}
 	}
-	for _, abi := range g.abis {
+	for i, abi := range g.abis {
+		// An old runc puts a stub in front for what is listed only, and its machine's
+		// own ABI need not be.
+		if i == 0 && g.target.OCIRuntime == OldRunc && g.end(abi) == lastNumber(abi) {
+			continue
+		}
 		l.Architectures = append(l.Architectures, abi.SCMP())
 	}
-	done := map[string]bool{} // names, which have the same rules under every ABI
-	if stub {
-		l.Syscalls = append(l.Syscalls, LinuxSyscall{Names: g.leave(done, byDefault), Action: l.DefaultAction, ErrnoRet: l.DefaultErrnoRet})
-	}
+	named := g.named(byDefault)
+	l.Syscalls = append(l.Syscalls, LinuxSyscall{Names: named.ends, Action: l.DefaultAction, ErrnoRet: l.DefaultErrnoRet})
 	plain := map[bpf.Return]int{}
 	for _, abi := range g.abis {
 		for _, call := range abi.Table() {
-			if done[call.Name] {
+			if named.calls[call.Name] != abi {
 				continue
 			}
-			done[call.Name] = true
 			entries, err := g.entries(abi, call, byDefault)
 			if err != nil {
 				return nil, err
@@ -209,34 +176,6 @@ func (g *generator) generate(byDefault bpf.Return, stub bool) (*LinuxSeccomp, er
 	return l, g.prove(l)
 }
 
-// leave marks as done what can be left to runc's stub: the calls that get ENOSYS and
-// are behind all others. It returns the last before them if that gets the default:
-// it has to be named all the same, for the stub to begin there.
-func (g *generator) leave(done map[string]bool, byDefault bpf.Return) (last []string) {
-	errno, _ := g.abis[0].ErrnoNumber("ENOSYS")
-	needed := map[string]bool{}
-	for _, abi := range g.abis {
-		behind := true
-		for _, call := range slices.Backward(abi.Table()) {
-			rule := g.rule(abi, call.Number)
-			single := rule != nil && len(rule.Decisions) == 1
-			if behind && single && rule.Decisions[0].Outcome.Return == bpf.Errno.With(errno) {
-				done[call.Name] = true
-				continue
-			}
-			if behind && single && rule.Decisions[0].Outcome.Return == byDefault && !slices.Contains(last, call.Name) {
-				last = append(last, call.Name)
-			}
-			behind = false
-			needed[call.Name] = true
-		}
-	}
-	for name := range needed {
-		delete(done, name)
-	}
-	return last
-}
-
 // rule returns what the policy does with a number.
 func (g *generator) rule(abi syscalls.ABI, nr uint32) *policy.Rule {
 	i := slices.IndexFunc(g.rules, func(r policy.Rule) bool { return r.ABI == abi && r.NR.First <= nr && nr <= r.NR.Last })
@@ -260,9 +199,6 @@ func (g *generator) entries(abi syscalls.ABI, call syscalls.Syscall, byDefault b
 	}
 	scope := rule.Scope
 	scope.NR = policy.Run{First: call.Number, Last: call.Number}
-	if multiplexes(abi) && (call.Name == "socketcall" || call.Name == "ipc") && len(rule.Decisions) > 1 {
-		return nil, nil // its rules come with those of the calls behind it
-	}
 	var list []generated
 	for _, d := range rule.Decisions {
 		if d.Outcome.Return == byDefault {

@@ -72,6 +72,110 @@ func TestFromPolicyRandom(t *testing.T) {
 	}
 }
 
+// TestFromPolicyLoaded writes profiles for what container profiles come to, and loads
+// those.
+func TestFromPolicyLoaded(t *testing.T) {
+	for _, c := range []struct {
+		file    string
+		runtime Runtime
+		want    string // part of the error, if there is to be one
+	}{
+		{"../../hack/demo/demo-web.json", Containerd, ""},
+		{"testdata/live/docker.json", DockerEngine, ""},
+		{"testdata/live/arguments.json", Containerd, ""},
+		{"testdata/live/native.json", Containerd, ""},
+		{"testdata/live/deny.json", CRIO, ""},
+		{"testdata/live/common.json", CRIO, "socket of amd64: rules with different actions"},
+	} {
+		for _, oci := range []OCIRuntime{Runc, OldRunc, Crun} {
+			target := Target{Runtime: c.runtime, OCIRuntime: oci, Arch: "amd64", Kernel: Kernel{6, 1}}
+			want := loadedPolicy(t, c.file, target)
+			l, err := FromPolicy(want, target)
+			if c.want != "" {
+				var not *InexpressibleError
+				if !errors.As(err, &not) || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("%s, %d: error is %v, want one about %q", c.file, oci, err, c.want)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s, %d: %v", c.file, oci, err)
+				continue
+			}
+			target.Runtime = Containerd
+			if d := differences(t, want, reloaded(t, l, target), "amd64"); d != "" {
+				t.Errorf("%s, %d: policy -> loaded from the generated profile: %s", c.file, oci, d)
+			}
+		}
+	}
+}
+
+// TestFromPolicyLoadedRandom does so for random rules.
+func TestFromPolicyLoadedRandom(t *testing.T) {
+	r := random{rand.New(rand.NewPCG(5, 6))}
+	written, loaded := 0, 0
+	for range 150 {
+		target := Target{Arch: "amd64", OCIRuntime: pick(r, Runc, Crun)}
+		p, err := Parse(r.profile(r.safe).JSON())
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, err := p.Load(target)
+		if err != nil || len(from.Dependent) > 0 {
+			continue
+		}
+		loaded++
+		want := policyOf(t, from.Filter)
+		l, err := FromPolicy(want, target)
+		var not *InexpressibleError
+		switch {
+		case errors.As(err, &not):
+			t.Logf("%s: %v", target.OCIRuntime, err)
+		case err != nil:
+			t.Fatal(err)
+		default:
+			written++
+			if d := differences(t, want, reloaded(t, l, target), "amd64"); d != "" {
+				t.Errorf("policy -> loaded from the generated profile: %s\n%s", d, l.JSON())
+			}
+		}
+	}
+	t.Logf("%d of %d written", written, loaded)
+	if written < loaded*3/4 {
+		t.Errorf("only %d of %d could be written", written, loaded)
+	}
+}
+
+func loadedPolicy(t *testing.T, file string, target Target) *policy.Policy {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := p.Load(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policyOf(t, loaded.Filter)
+}
+
+func reloaded(t *testing.T, l *LinuxSeccomp, target Target) *policy.Policy {
+	t.Helper()
+	p, err := Parse(l.JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := p.Load(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policyOf(t, loaded.Filter)
+}
+
 // roundTrip writes a profile for a filter, has libseccomp compile it, and compares.
 // It tells whether it could be written.
 func roundTrip(t *testing.T, s *scmp, name string, f bpf.Filter) bool {

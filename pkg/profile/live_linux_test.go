@@ -27,19 +27,10 @@ import (
 // TestLive has runc and crun start a container with each profile of testdata/live,
 // as the container runtime would hand it to them, and reads the filter back.
 func TestLive(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Fatal("the profiles of this test are for amd64")
-	}
-	if os.Getuid() != 0 {
-		t.Fatal("this test starts containers and reads their filters: run it as root")
-	}
+	pause := compilePause(t)
 	kernel := runningKernel(t)
 	budget := kerneltest.New(t)
 	libseccomp := newSCMP(t)
-	pause := filepath.Join(t.TempDir(), "pause")
-	if out, err := exec.Command("gcc", "-O1", "-Wall", "-static", "-nostdlib", "-o", pause, filepath.Join("testdata", "pause.c")).CombinedOutput(); err != nil {
-		t.Fatalf("compile pause.c: %v\n%s", err, out)
-	}
 	for _, c := range []struct {
 		file    string
 		runtime Runtime
@@ -84,6 +75,66 @@ func TestLive(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestFromPolicyLive has runc and crun start a container, writes a profile for the
+// filter that is read back, and has them start one with that.
+func TestFromPolicyLive(t *testing.T) {
+	budget := kerneltest.New(t)
+	libseccomp := newSCMP(t)
+	pause := compilePause(t)
+	for _, c := range []struct {
+		file    string
+		runtime Runtime
+	}{
+		{"../../hack/demo/demo-web.json", Containerd},
+		{"testdata/live/docker.json", DockerEngine},
+		{"testdata/live/deny.json", CRIO},
+	} {
+		for _, oci := range []OCIRuntime{installedRunc(t), Crun} {
+			t.Run(fmt.Sprintf("%s/%s", filepath.Base(c.file), oci), func(t *testing.T) {
+				data, err := os.ReadFile(c.file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := Parse(data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				target := Target{Runtime: c.runtime, OCIRuntime: oci, Arch: "amd64", Kernel: runningKernel(t), Known: libseccomp.known}
+				read, err := p.read(target)
+				if err != nil {
+					t.Fatal(err)
+				}
+				budget.Spend(2, 0)
+				want := policyOf(t, liveFilter(t, oci, pause, read.LinuxSeccomp))
+				l, err := FromPolicy(want, target)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := policyOf(t, liveFilter(t, oci, pause, *l))
+				if diff := differences(t, want, got, "amd64"); diff != "" {
+					t.Errorf("container -> container with the generated profile: %s\n%s", diff, l.JSON())
+				}
+			})
+		}
+	}
+}
+
+// compilePause returns the program that containers run.
+func compilePause(t *testing.T) string {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Fatal("the profiles of this test are for amd64")
+	}
+	if os.Getuid() != 0 {
+		t.Fatal("this test starts containers and reads their filters: run it as root")
+	}
+	pause := filepath.Join(t.TempDir(), "pause")
+	if out, err := exec.Command("gcc", "-O1", "-Wall", "-static", "-nostdlib", "-o", pause, filepath.Join("testdata", "pause.c")).CombinedOutput(); err != nil {
+		t.Fatalf("compile pause.c: %v\n%s", err, out)
+	}
+	return pause
 }
 
 // installedRunc tells which of its behaviours the installed runc has.

@@ -13,11 +13,7 @@ import (
 // the profile names for the ABI, whatever it says about that one. It falls through
 // to the filter otherwise.
 func (r *resolver) enosysStub() bpf.Filter {
-	if r.target.OCIRuntime == Crun {
-		return nil
-	}
-	switch r.loaded.Default.Action() {
-	case bpf.Allow, bpf.Log, bpf.Trace:
+	if !r.target.stubs(r.loaded.Default) {
 		return nil
 	}
 	errno, _ := r.loaded.ABIs[0].ErrnoNumber("ENOSYS")
@@ -57,6 +53,15 @@ func (r *resolver) enosysStub() bpf.Filter {
 		stub = slices.Concat(bpf.Filter{{Op: bpf.JeqK, K: archs[i], Jf: uint8(len(section))}}, section, stub)
 	}
 	return append(bpf.Filter{load(wordArch)}, stub...)
+}
+
+// stubs tells whether a filter with a given default gets a stub.
+func (t Target) stubs(byDefault bpf.Return) bool {
+	switch byDefault.Action() {
+	case bpf.Allow, bpf.Log, bpf.Trace:
+		return false
+	}
+	return t.OCIRuntime != Crun
 }
 
 // stubX86 is the part for amd64 and x32, which bit 30 tells apart here even where

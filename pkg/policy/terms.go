@@ -7,18 +7,22 @@ import (
 // A Range is an inclusive range of values of an argument.
 type Range struct{ First, Last uint64 }
 
-// A Factor is what a condition asks of one argument, in one way or in both: to have a
-// value in one of the ranges, which are in ascending order, and Bits is 64 or, where
-// only the low word is looked at, 32; or, where Mask is not 0, that arg&Mask == Value.
+// Masked is a test of bits of an argument: arg&Mask == Value.
+type Masked struct{ Mask, Value uint64 }
+
+// A Factor is what a condition asks of one argument, in each way that does not take
+// too much: to have a value in one of the ranges, which are in ascending order, and
+// Bits is 64 or, where only the low word is looked at, 32; to pass one of the tests
+// of In; or to pass none of those of Out.
 type Factor struct {
-	Arg, Bits   int
-	Ranges      []Range
-	Mask, Value uint64
+	Arg, Bits int
+	Ranges    []Range
+	In, Out   []Masked
 }
 
 // Factors returns a condition, or its opposite, as a conjunction of what it asks of
-// each argument by itself. ok is false for others, for too many ranges, and where
-// the instruction pointer is looked at.
+// each argument by itself. ok is false for others, for what takes too much in every
+// way, and where the instruction pointer is looked at.
 func (c *Condition) Factors(opposite bool) (factors []Factor, ok bool) {
 	c.sequentially(func(x *expresser, f bdd.Ref) {
 		if opposite {
@@ -60,14 +64,10 @@ func (x *expresser) factors(f bdd.Ref) (factors []Factor, ok bool) {
 
 // factor returns a diagram that depends on one operand only as a Factor.
 func (x *expresser) factor(o operand64, values bdd.Ref) (f Factor, ok bool) {
-	f = Factor{Arg: int(o) - 1, Bits: 64}
-	c := cover{m: x.m}
-	if cubes, _ := c.isop(values, values); !c.failed && len(cubes) == 1 {
-		f.Mask, f.Value = cubes[0].mask[o], cubes[0].value[o]
-	}
+	f = Factor{Arg: int(o) - 1, Bits: 64, In: x.masked(o, values), Out: x.masked(o, x.m.Not(values))}
 	e, _ := x.spans(o, values).(*in)
 	if e == nil {
-		return f, f.Mask != 0
+		return f, f.In != nil || f.Out != nil
 	}
 	if e.part == lower {
 		f.Bits = 32
@@ -79,6 +79,20 @@ func (x *expresser) factor(o operand64, values bdd.Ref) (f Factor, ok bool) {
 		f.Ranges = append(f.Ranges, Range{s.first, s.last})
 	}
 	return f, true
+}
+
+// masked returns a diagram that depends on one operand only as tests of which one has
+// to pass, nil if that takes too many.
+func (x *expresser) masked(o operand64, values bdd.Ref) (list []Masked) {
+	c := cover{m: x.m}
+	cubes, _ := c.isop(values, values)
+	if c.failed {
+		return nil
+	}
+	for _, q := range cubes {
+		list = append(list, Masked{q.mask[o], q.value[o]})
+	}
+	return list
 }
 
 // A Cube is a conjunction of tests of bits of the arguments: args[i]&Mask[i] ==

@@ -117,7 +117,6 @@ func (g *generator) named(byDefault bpf.Return) naming {
 	}
 	named := naming{calls: map[string]syscalls.ABI{}}
 	for moved := true; moved; {
-		moved = false
 		for _, abi := range g.abis {
 			for _, call := range abi.Table() {
 				if _, ok := named.calls[call.Name]; !ok && call.Number <= end[abi] && g.deviates(abi, call, byDefault) {
@@ -125,28 +124,12 @@ func (g *generator) named(byDefault bpf.Return) naming {
 				}
 			}
 		}
-		for _, abi := range g.abis {
-			i := slices.IndexFunc(abi.Table(), func(call syscalls.Syscall) bool {
-				_, through := multiplexed(abi, call.Name)
-				return !through && call.Number >= end[abi]
-			})
-			if !stub || i < 0 {
-				continue
-			}
-			// Nothing but a call can be the end.
-			at := abi.Table()[i]
-			if at.Number > end[abi] {
-				end[abi], moved = at.Number, true
-			}
-			if _, ok := named.calls[at.Name]; !ok && !g.deviates(abi, at, byDefault) && !slices.Contains(named.ends, at.Name) {
-				named.ends = append(named.ends, at.Name)
-			}
-			for _, call := range abi.Table()[i+1:] {
-				_, ok := named.calls[call.Name]
-				_, through := multiplexed(abi, call.Name)
-				if !through && (ok || slices.Contains(named.ends, call.Name)) {
-					end[abi], moved = call.Number, true
-				}
+		moved = false
+		if stub {
+			for _, abi := range g.abis {
+				last := g.nameEnd(&named, abi, end[abi], byDefault)
+				moved = moved || last != end[abi]
+				end[abi] = last
 			}
 		}
 	}
@@ -154,12 +137,34 @@ func (g *generator) named(byDefault bpf.Return) naming {
 	return named
 }
 
+// nameEnd sees to it that a stub does not begin before the end, and returns where it
+// does: behind the last call of the ABI that is named.
+func (g *generator) nameEnd(named *naming, abi syscalls.ABI, end uint32, byDefault bpf.Return) (last uint32) {
+	last = end
+	first := true // of the calls that the stub can begin behind
+	for _, call := range abi.Table() {
+		if _, through := multiplexed(abi, call.Name); through || call.Number < end {
+			continue
+		}
+		_, ok := named.calls[call.Name]
+		if first && !ok && !g.deviates(abi, call, byDefault) && !slices.Contains(named.ends, call.Name) {
+			named.ends = append(named.ends, call.Name)
+		}
+		if first || ok || slices.Contains(named.ends, call.Name) {
+			last = call.Number
+		}
+		first = false
+	}
+	return last
+}
+
 // deviates tells whether a call does not just get the default, and by a rule of its
-// own: what socketcall and ipc do comes with the rules of the calls behind them.
+// own: what socketcall and ipc do comes with the rules of the calls behind them, unless
+// that was not enough.
 func (g *generator) deviates(abi syscalls.ABI, call syscalls.Syscall, byDefault bpf.Return) bool {
 	rule := g.rule(abi, call.Number)
 	if rule == nil || always(rule, byDefault) {
 		return false
 	}
-	return len(rule.Decisions) == 1 || !multiplexes(abi) || call.Name != "socketcall" && call.Name != "ipc"
+	return len(rule.Decisions) == 1 || g.strict[call.Name] || !multiplexes(abi) || call.Name != "socketcall" && call.Name != "ipc"
 }

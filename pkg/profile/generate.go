@@ -234,6 +234,9 @@ func (g *generator) prove(l *LinuxSeccomp) error {
 	}
 	if len(loaded.Dependent) > 0 {
 		d := loaded.Dependent[0]
+		if d.NR == NoNumber {
+			return &InexpressibleError{Reason: fmt.Sprintf("%s, which %s has not: %s", d.Name, d.ABI, d.Reason)}
+		}
 		return &InexpressibleError{policy.Scope{ABI: d.ABI, Arch: []policy.Run{{First: d.ABI.AuditArch(), Last: d.ABI.AuditArch()}}, NR: policy.Run{First: d.NR, Last: d.NR}}, d.Reason}
 	}
 	got, err := policy.Of(loaded.Stack(), g.policy.ByteOrder())
@@ -282,53 +285,50 @@ func (s style) arguments(abi syscalls.ABI, c *policy.Condition) (sets [][]LinuxS
 	if c.Always() {
 		return [][]LinuxSeccompArg{nil}, ""
 	}
-	// The shortest first: a rule for a conjunction, rules for a disjunction.
-	if factors, ok := c.Factors(false); ok {
-		if sets := s.conjunction(abi, factors); sets != nil {
-			return sets, ""
+	// The shortest first: a rule for a conjunction, rules for a disjunction. But
+	// what libseccomp may not keep the meaning of is the last resort.
+	for _, way := range []func(syscalls.ABI, *policy.Condition) [][]LinuxSeccompArg{s.conjunction, s.disjunction, cubes} {
+		found := way(abi, c)
+		if found != nil && competing(rulesOf(found)) == "" {
+			return found, ""
+		}
+		if sets == nil {
+			sets = found
 		}
 	}
-	if factors, ok := c.Factors(true); ok {
-		if sets := s.disjunction(abi, factors); sets != nil {
-			return sets, ""
-		}
-	}
-	cubes, ok := c.Cubes()
-	if !ok {
+	if sets == nil {
 		return nil, fmt.Sprintf("no few comparisons are the same as %q", clip(c.String()))
 	}
-	all := uint64(math.MaxUint64)
-	if words(abi) == 1 {
-		all = math.MaxUint32
-	}
-	for _, q := range cubes {
-		var args []LinuxSeccompArg
-		for i, mask := range q.Mask {
-			switch {
-			case mask == 0:
-			case mask == all:
-				args = append(args, LinuxSeccompArg{Index: uint(i), Value: q.Value[i], Op: "SCMP_CMP_EQ"})
-			default:
-				args = append(args, LinuxSeccompArg{Index: uint(i), Value: mask, ValueTwo: q.Value[i], Op: "SCMP_CMP_MASKED_EQ"})
-			}
-		}
-		sets = append(sets, args)
-	}
 	return sets, ""
+}
+
+// rulesOf returns what entries with one action come to for a call.
+func rulesOf(sets [][]LinuxSeccompArg) []Rule {
+	rules := make([]Rule, len(sets))
+	for i, set := range sets {
+		for _, a := range set {
+			rules[i].Conditions = append(rules[i].Conditions, a.condition())
+		}
+	}
+	return rules
 }
 
 // conjunction returns entries' arguments for a condition that is one of each
 // argument: all ways to choose a comparison for each, as long as there are few. It is
 // nil if that cannot be done.
-func (s style) conjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg {
+func (s style) conjunction(abi syscalls.ABI, c *policy.Condition) [][]LinuxSeccompArg {
 	const most = 64
+	factors, ok := c.Factors(false)
+	if !ok {
+		return nil
+	}
 	sets := [][]LinuxSeccompArg{nil}
 	for _, f := range factors {
-		var longer [][]LinuxSeccompArg
 		list := s.comparisons(abi, f, f.Ranges)
-		if list == nil && f.Mask != 0 {
-			list = []LinuxSeccompArg{{Index: uint(f.Arg), Op: "SCMP_CMP_MASKED_EQ", Value: f.Mask, ValueTwo: f.Value}}
+		if list == nil {
+			list = tests(abi, f.Arg, f.In)
 		}
+		var longer [][]LinuxSeccompArg
 		for _, a := range list {
 			for _, set := range sets {
 				longer = append(longer, append(slices.Clone(set), a))
@@ -344,16 +344,16 @@ func (s style) conjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxS
 
 // disjunction does so for a condition that is the opposite of such a one: what one
 // of the arguments must not be is enough.
-func (s style) disjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxSeccompArg {
+func (s style) disjunction(abi syscalls.ABI, c *policy.Condition) [][]LinuxSeccompArg {
+	factors, ok := c.Factors(true)
+	if !ok {
+		return nil
+	}
 	var sets [][]LinuxSeccompArg
 	for _, f := range factors {
 		list := s.comparisons(abi, f, gaps(f))
 		if list == nil {
-			for bit := uint64(1); bit != 0; bit <<= 1 {
-				if f.Mask&bit != 0 {
-					list = append(list, LinuxSeccompArg{Index: uint(f.Arg), Op: "SCMP_CMP_MASKED_EQ", Value: bit, ValueTwo: ^f.Value & bit})
-				}
-			}
+			list = tests(abi, f.Arg, f.Out)
 		}
 		if list == nil {
 			return nil
@@ -363,6 +363,39 @@ func (s style) disjunction(abi syscalls.ABI, factors []policy.Factor) [][]LinuxS
 		}
 	}
 	return sets
+}
+
+// cubes does so for what takes tests of bits only.
+func cubes(abi syscalls.ABI, c *policy.Condition) (sets [][]LinuxSeccompArg) {
+	list, ok := c.Cubes()
+	if !ok {
+		return nil
+	}
+	for _, q := range list {
+		var args []LinuxSeccompArg
+		for i, mask := range q.Mask {
+			if mask != 0 {
+				args = append(args, test(abi, i, policy.Masked{Mask: mask, Value: q.Value[i]}))
+			}
+		}
+		sets = append(sets, args)
+	}
+	return sets
+}
+
+// tests returns tests of an argument's bits as comparisons.
+func tests(abi syscalls.ABI, arg int, list []policy.Masked) (args []LinuxSeccompArg) {
+	for _, t := range list {
+		args = append(args, test(abi, arg, t))
+	}
+	return args
+}
+
+func test(abi syscalls.ABI, arg int, t policy.Masked) LinuxSeccompArg {
+	if t.Mask == math.MaxUint64>>(64-32*words(abi)) {
+		return LinuxSeccompArg{Index: uint(arg), Op: "SCMP_CMP_EQ", Value: t.Value}
+	}
+	return LinuxSeccompArg{Index: uint(arg), Op: "SCMP_CMP_MASKED_EQ", Value: t.Mask, ValueTwo: t.Value}
 }
 
 // gaps returns the ranges between those of a factor.
@@ -387,9 +420,10 @@ func gaps(f policy.Factor) []policy.Range {
 func lastValue(f policy.Factor) uint64 { return math.MaxUint64 >> (64 - f.Bits) }
 
 // comparisons returns comparisons of an argument of which one has to hold for it to
-// be in one of the ranges. It is nil if there are none: a range with two ends takes
-// two, and of two an entry wants only one to hold.
+// be in one of the ranges. It is nil if there are none: a range with two ends, unless
+// of few values, takes two, and of two an entry wants only one to hold.
 func (s style) comparisons(abi syscalls.ABI, f policy.Factor, ranges []policy.Range) []LinuxSeccompArg {
+	const few = 8
 	if f.Bits != 32*words(abi) {
 		return nil
 	}
@@ -413,6 +447,10 @@ func (s style) comparisons(abi syscalls.ABI, f policy.Factor, ranges []policy.Ra
 			list = append(list, one("SCMP_CMP_LE", r.Last))
 		case r.Last == last:
 			list = append(list, one("SCMP_CMP_GE", r.First))
+		case r.Last-r.First < few:
+			for v := r.First; v <= r.Last; v++ {
+				list = append(list, one("SCMP_CMP_EQ", v))
+			}
 		default:
 			return nil
 		}

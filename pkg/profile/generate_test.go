@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -107,6 +108,37 @@ func TestFromPolicyLoaded(t *testing.T) {
 				t.Errorf("%s, %d: policy -> loaded from the generated profile: %s", c.file, oci, d)
 			}
 		}
+	}
+}
+
+// TestFromPolicyAllowList: what an allow-list has under conditions is written as
+// such, not as what it has not.
+func TestFromPolicyAllowList(t *testing.T) {
+	target := Target{Arch: "amd64"}
+	l, err := FromPolicy(loadedPolicy(t, "../../hack/demo/demo-web.json", target), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.DefaultAction != "SCMP_ACT_ERRNO" || *l.DefaultErrnoRet != 1 {
+		t.Errorf("the default is %s", l.DefaultAction)
+	}
+	got := map[string][]LinuxSeccompArg{}
+	for _, e := range l.Syscalls {
+		if len(e.Args) == 0 {
+			continue
+		}
+		if len(e.Names) != 1 || len(e.Args) != 1 || e.Action != "SCMP_ACT_ALLOW" {
+			t.Fatalf("entry %+v: want one argument, one name and ALLOW", e)
+		}
+		got[e.Names[0]] = append(got[e.Names[0]], e.Args...)
+	}
+	want := map[string][]LinuxSeccompArg{
+		"socket":      {{Value: 1, Op: "SCMP_CMP_EQ"}, {Value: 2, Op: "SCMP_CMP_EQ"}, {Value: 10, Op: "SCMP_CMP_EQ"}},
+		"personality": {{Value: 0, Op: "SCMP_CMP_EQ"}, {Value: 0xffffffff, Op: "SCMP_CMP_EQ"}},
+		"clone":       {{Value: 0x7e020000, Op: "SCMP_CMP_MASKED_EQ"}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("conditional entries are %v, want %v", got, want)
 	}
 }
 

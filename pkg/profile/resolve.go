@@ -233,12 +233,9 @@ func (r *resolver) conditions(n *node, args []LinuxSeccompArg) ([][]Condition, e
 		if a.Index > 5 {
 			return nil, r.errorf(at, ErrRefused, "argument index is %d: a system call has arguments 0 to 5", a.Index)
 		}
-		c := Condition{Arg: int(a.Index), Op: operators[a.Op], Value: a.Value}
+		c := a.condition()
 		if c.Op == 0 {
 			return nil, r.errorf(at, ErrRefused, "unknown operator %s", quote(a.Op))
-		}
-		if c.Op == MaskedEqual {
-			c.Mask, c.Value = a.Value, a.ValueTwo&a.Value
 		}
 		twice = twice || slices.ContainsFunc(all, func(d Condition) bool { return d.Arg == c.Arg })
 		all = append(all, c)
@@ -253,6 +250,16 @@ func (r *resolver) conditions(n *node, args []LinuxSeccompArg) ([][]Condition, e
 		sets = append(sets, []Condition{c})
 	}
 	return sets, nil
+}
+
+// condition returns what the argument is compared with; its Op is 0 if there is no
+// such operator.
+func (a LinuxSeccompArg) condition() Condition {
+	c := Condition{Arg: int(a.Index), Op: operators[a.Op], Value: a.Value}
+	if c.Op == MaskedEqual {
+		c.Mask, c.Value = a.Value, a.ValueTwo&a.Value
+	}
+	return c
 }
 
 // addRule adds a rule to each ABI, as arch_filter_rule_add and the arch's rule_add

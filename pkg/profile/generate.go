@@ -84,7 +84,7 @@ type generator struct {
 	target Target
 	rules  []policy.Rule
 	abis   []syscalls.ABI  // to be listed, the machine's own first
-	strict map[string]bool // the style of a call's comparisons
+	strict map[string]bool // calls for which the first way to say it did not do
 }
 
 // attempt generates a profile with a given default. One and the same thing can be

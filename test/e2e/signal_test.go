@@ -3,18 +3,15 @@
 package e2e
 
 import (
+	"net"
 	"net/http"
 	"os/exec"
-	"path"
 	"regexp"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 )
@@ -25,13 +22,13 @@ func TestSignals(t *testing.T) {
 		name   string
 		at     moment
 		answer bool // at the moment of the answer, not of the request
-		args   []string
+		pull   bool // at the moment when the node asks a registry for the image
 	}{
 		{name: "before the pod", at: resolving},
 		{name: "creating", at: creating},
 		{name: "created", at: creating, answer: true},
 		{name: "starting", at: logging},
-		{name: "pulling", at: pulling, args: []string{"--image=192.0.2.1/none:v1"}}, // TEST-NET-1 answers nobody
+		{name: "pulling", pull: true},
 		{name: "streaming", at: logging, answer: true},
 		{name: "deleting", at: deleting},
 	}
@@ -52,7 +49,7 @@ func TestSignals(t *testing.T) {
 				)
 				p := newProxy(t, &proxy{
 					before: func(_ http.ResponseWriter, r *http.Request) bool {
-						if !phase.answer && phase.at(r) {
+						if phase.at != nil && !phase.answer && phase.at(r) {
 							struck.Store(true)
 							strike()
 						}
@@ -66,7 +63,14 @@ func TestSignals(t *testing.T) {
 						return nil
 					},
 				})
-				run := begin(t, p.kubeconfig, append([]string{"dump", "a"}, phase.args...)...)
+				args := []string{"dump", "a"}
+				if phase.pull {
+					args = append(args, "--image="+silentRegistry(t, func() {
+						struck.Store(true)
+						strike()
+					})+"/none:v1")
+				}
+				run := begin(t, p.kubeconfig, args...)
 				begun <- run
 				r := run.wait()
 				// Before there can be a pod the plugin may leave signals to the
@@ -136,15 +140,30 @@ func TestSecondSignal(t *testing.T) {
 	nothingLeft(t, probepod.DefaultNamespace)
 }
 
-// pulling is when kubelet has begun to pull the image, and the plugin asks for
-// the log again.
-func pulling(r *http.Request) bool {
-	if !logging(r) {
-		return false
+// silentRegistry returns the address of a registry that takes connections and
+// does not answer, and so keeps the pull of an image from ending. Whenever it
+// takes one it calls asked. The nodes are this machine.
+func silentRegistry(t *testing.T, asked func()) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	name := path.Base(path.Dir(r.URL.Path))
-	events, err := client.CoreV1().Events(probepod.DefaultNamespace).List(r.Context(), metav1.ListOptions{
-		FieldSelector: fields.Set{"involvedObject.name": name, "reason": "Pulling"}.String(),
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			defer c.Close()
+			asked()
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
 	})
-	return err == nil && len(events.Items) > 0
+	return l.Addr().String()
 }

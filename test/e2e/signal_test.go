@@ -42,8 +42,10 @@ func TestSignals(t *testing.T) {
 					strike = func() {
 						once.Do(func() {
 							p := <-begun
-							p.signal(t, sig)
+							// Before the signal: the plugin may end, and the test look
+							// at this, before this goroutine runs again.
 							struck.Store(new(time.Now()))
+							p.signal(t, sig)
 							begun <- p
 						})
 					}

@@ -38,6 +38,9 @@ type Report struct {
 	// Targets are those that were found, and those that only have Problems, by
 	// the ID that was asked for.
 	Targets map[string]*Target
+	// Node is what is set on the node for all containers; nil if it was not asked
+	// for.
+	Node *wire.Node
 	// Problems that concern no single target.
 	Problems []wire.Problem
 }
@@ -46,7 +49,10 @@ type Report struct {
 // set.
 type Target struct {
 	wire.Target
-	States   []*State
+	States []*State
+	// Config and File are nil if they were not asked for or not found.
+	Config   *wire.Config
+	File     *wire.File
 	Problems []wire.Problem
 }
 
@@ -75,6 +81,9 @@ type State struct {
 	// Surveys has one survey of Stack for each of the report's ABIs, in their
 	// order; nil without a stack. States with the same stack share it.
 	Surveys []survey.Survey
+	// NodeFingerprint is what the node worked out of Stack's policy, "" if it
+	// did not. It has not been verified.
+	NodeFingerprint string
 }
 
 const (
@@ -114,6 +123,7 @@ type stack struct {
 	filters bpf.Stack
 	log     []wire.Log
 	surveys []survey.Survey
+	node    string // the fingerprint that the node worked out, "" if none
 }
 
 func (b *builder) read(ctx context.Context, r *wire.Reader) (*Report, error) {
@@ -149,6 +159,17 @@ func (b *builder) add(m wire.Message) error {
 		return b.state(m)
 	case *wire.Verdict:
 		b.verdicts = append(b.verdicts, m)
+	case *wire.Fingerprint:
+		b.stacks[m.Stack].node = m.Fingerprint
+	case *wire.Node:
+		m.KubeletRoot, m.Detail = clip(m.KubeletRoot, maxText), clip(m.Detail, maxText)
+		b.report.Node = m
+	case *wire.Config:
+		m.Path, m.Runtime = clip(m.Path, maxText), clip(m.Runtime, maxText)
+		b.target(m.Target).Config = m
+	case *wire.File:
+		m.Path = clip(m.Path, maxText)
+		b.target(m.Target).File = m
 	case *wire.Problem:
 		if m.Target == "" {
 			b.report.Problems = addProblem(b.report.Problems, *m)
@@ -268,7 +289,7 @@ func (b *builder) evaluate(ctx context.Context) error {
 		for _, state := range t.States {
 			if state.State.Stack != wire.NoStack {
 				s := b.stacks[state.State.Stack]
-				state.Stack, state.Log, state.Surveys = s.filters, s.log, s.surveys
+				state.Stack, state.Log, state.Surveys, state.NodeFingerprint = s.filters, s.log, s.surveys, s.node
 			}
 		}
 	}

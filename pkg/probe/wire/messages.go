@@ -14,8 +14,8 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
 )
 
-// Message is one of *Hello, *Target, *Filter, *Stack, *State, *Verdict and
-// *Problem.
+// Message is one of *Hello, *Target, *Filter, *Stack, *State, *Verdict,
+// *Fingerprint, *Node, *Config, *File and *Problem.
 type Message interface {
 	// Type is the message's name in a frame.
 	Type() string
@@ -38,6 +38,14 @@ func newMessage(typ string) Message {
 		return new(State)
 	case "verdict":
 		return new(Verdict)
+	case "fingerprint":
+		return new(Fingerprint)
+	case "node":
+		return new(Node)
+	case "config":
+		return new(Config)
+	case "file":
+		return new(File)
 	case "problem":
 		return new(Problem)
 	}
@@ -53,12 +61,86 @@ type Hello struct {
 	ABIs    []string `json:"abis"`    // every ABI the machine's kernels accept, native first
 }
 
-// Target is a container that was found on the node.
+// Target is a container, or a process, that was found on the node.
 type Target struct {
-	ID        string `json:"id"`  // as asked for: containerd://…
-	PID       int    `json:"pid"` // its init, in the node's PID namespace
+	ID        string `json:"id"`  // as asked for: containerd://…, pid://…, reference://…
+	PID       int    `json:"pid"` // of its init, or of the process, in the node's PID namespace
 	Processes int    `json:"processes"`
 	Threads   int    `json:"threads"`
+	// StartedNS is when the process PID was created, in nanoseconds since the
+	// epoch, as exact as clock ticks are (10 ms); 0 if it cannot be told.
+	StartedNS int64 `json:"startedNs,omitempty"`
+	// Compat is how many of Processes run in an ABI of fewer bits than the
+	// kernel's own: 386 on amd64, arm on arm64.
+	Compat int `json:"compat,omitempty"`
+	// Container is the ID (64 hexadecimal digits) of the container that a
+	// process which was asked for, or found, by itself is in; "" if none.
+	Container string `json:"container,omitempty"`
+	Comm      string `json:"comm,omitempty"` // of the main thread of PID
+}
+
+// Node is what is set on the node for all containers. It is sent at most once.
+type Node struct {
+	// SeccompDefault is kubelet's: whether containers that declare no profile
+	// get RuntimeDefault. Absent if no kubelet, or not its configuration, was
+	// found: then Detail says why.
+	SeccompDefault *bool  `json:"seccompDefault,omitempty"`
+	KubeletRoot    string `json:"kubeletRoot,omitempty"` // kubelet's --root-dir
+	Detail         string `json:"detail,omitempty"`
+}
+
+// Config is the part that is about seccomp of the OCI runtime configuration
+// (config.json) with which a target was started. Nothing else of it is sent:
+// it holds the container's environment.
+type Config struct {
+	Target     string `json:"target"`               // Target.ID
+	Path       string `json:"path"`                 // of config.json, as the process that it was found by sees it
+	ModifiedNS int64  `json:"modifiedNs,omitempty"` // of that file, in nanoseconds since the epoch
+	// Runtime is the path or name of the OCI runtime's program ("/usr/bin/crun");
+	// "" if it could not be told.
+	Runtime         string   `json:"runtime,omitempty"`
+	Bounding        []string `json:"bounding,omitempty"` // process.capabilities.bounding
+	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
+	// Gzip is linux.seccomp, compressed; absent if there is none.
+	Gzip []byte `json:"gzip,omitempty"`
+}
+
+// File is a Localhost profile as it lies on the node.
+type File struct {
+	Target     string `json:"target"` // that declares it: Target.ID
+	Path       string `json:"path"`   // on the node
+	ModifiedNS int64  `json:"modifiedNs"`
+	Gzip       []byte `json:"gzip"` // its content, compressed
+}
+
+// MaxFile is the length in bytes of the longest Config or File that is sent,
+// uncompressed.
+const MaxFile = 1 << 20
+
+// Compress returns text for Config.Gzip and File.Gzip.
+func Compress(text []byte) []byte {
+	var z bytes.Buffer
+	// Writes to a bytes.Buffer do not fail, and the level is a valid one.
+	w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
+	w.Write(text)
+	w.Close()
+	return z.Bytes()
+}
+
+// Expand undoes Compress. What is longer than MaxFile is an error.
+func Expand(z []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(z))
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > MaxFile {
+		return nil, fmt.Errorf("more than %d bytes: %w", MaxFile, ErrTooLarge)
+	}
+	return text, nil
 }
 
 // Filter is one program. Each distinct one is sent once per stream.
@@ -71,13 +153,8 @@ type Filter struct {
 
 // NewFilter returns the message for a program's raw bytes.
 func NewFilter(id int, raw []byte) *Filter {
-	var z bytes.Buffer
-	// Writes to a bytes.Buffer do not fail, and the level is a valid one.
-	w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
-	w.Write(raw)
-	w.Close()
 	sum := sha256.Sum256(raw)
-	return &Filter{ID: id, SHA256: hex.EncodeToString(sum[:]), Instructions: len(raw) / instructionSize, Gzip: z.Bytes()}
+	return &Filter{ID: id, SHA256: hex.EncodeToString(sum[:]), Instructions: len(raw) / instructionSize, Gzip: Compress(raw)}
 }
 
 // Sizes of struct sock_filter and of the longest program, BPF_MAXINSNS
@@ -221,6 +298,14 @@ type Verdict struct {
 	Survey survey.Survey `json:"survey"`
 }
 
+// Fingerprint is the hash of a stack's policy (policy.Fingerprint), as worked out
+// on the node: the same for two stacks exactly if they do the same with every
+// call. A stack that is too large for the node to work it out has none.
+type Fingerprint struct {
+	Stack       int    `json:"stack"`       // Stack.ID
+	Fingerprint string `json:"fingerprint"` // "s:" and 64 hexadecimal digits, or "i:"
+}
+
 // Problem is something that could not be done. Its target, process and thread
 // are given as far as it concerns one.
 type Problem struct {
@@ -260,6 +345,10 @@ const (
 	CodeInterrupted     = "interrupted"       // the probe was told to end
 	CodeTimeout         = "timeout"           // the time for the whole run was up
 	CodeOutputFull      = "output-full"       // the stream's limit was reached
+	CodeNoConfig        = "no-config"         // the OCI runtime configuration was not found, or is not one
+	CodeNoFile          = "no-file"           // the Localhost profile cannot be read
+	CodeNoReference     = "no-reference"      // the pod has no such reference container, or it does not run
+	CodeSandbox         = "sandbox"           // the container runs in a sandbox with a kernel of its own (gVisor, Kata)
 	CodeInternal        = "internal"          // a bug
 )
 
@@ -303,13 +392,17 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-func (*Hello) Type() string   { return "hello" }
-func (*Target) Type() string  { return "target" }
-func (*Filter) Type() string  { return "filter" }
-func (*Stack) Type() string   { return "stack" }
-func (*State) Type() string   { return "state" }
-func (*Verdict) Type() string { return "verdict" }
-func (*Problem) Type() string { return "problem" }
+func (*Hello) Type() string       { return "hello" }
+func (*Target) Type() string      { return "target" }
+func (*Filter) Type() string      { return "filter" }
+func (*Stack) Type() string       { return "stack" }
+func (*State) Type() string       { return "state" }
+func (*Verdict) Type() string     { return "verdict" }
+func (*Problem) Type() string     { return "problem" }
+func (*Node) Type() string        { return "node" }
+func (*Config) Type() string      { return "config" }
+func (*File) Type() string        { return "file" }
+func (*Fingerprint) Type() string { return "fingerprint" }
 
 func (h *Hello) check() error {
 	if h.Arch == "" || len(h.ABIs) == 0 {
@@ -356,6 +449,35 @@ func (s *State) check() error {
 }
 
 func (v *Verdict) check() error { return v.Survey.Check() }
+
+func (f *Fingerprint) check() error {
+	form, sum, _ := strings.Cut(f.Fingerprint, ":")
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size || form != "s" && form != "i" {
+		return fmt.Errorf("fingerprint %q", clip(f.Fingerprint))
+	}
+	return nil
+}
+
+func (*Node) check() error { return nil }
+
+func (c *Config) check() error {
+	if c.Path == "" {
+		return errors.New("configuration without a path")
+	}
+	if c.Gzip == nil {
+		return nil
+	}
+	_, err := Expand(c.Gzip)
+	return err
+}
+
+func (f *File) check() error {
+	if f.Path == "" {
+		return errors.New("file without a path")
+	}
+	_, err := Expand(f.Gzip)
+	return err
+}
 
 func (p *Problem) check() error {
 	// It is printed as it is, and compared by scripts.

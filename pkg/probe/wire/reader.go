@@ -25,7 +25,11 @@ type Reader struct {
 	filters  int              // how many have come: the next one's ID
 	stacks   []int            // how many filters each has
 	verdicts map[verdict]bool // which have come
+	prints   map[int]bool     // stacks whose fingerprint has come
 	targets  map[string]bool
+	configs  map[string]bool // targets whose configuration has come
+	files    map[string]bool // targets whose file has come
+	node     bool
 
 	err error // final: every later Next returns it
 }
@@ -41,7 +45,10 @@ func NewReader(r io.Reader, run string) *Reader {
 		r:   bufio.NewReaderSize(r, MaxLine),
 		run: run, sum: sha256.New(),
 		verdicts: make(map[verdict]bool),
+		prints:   make(map[int]bool),
 		targets:  make(map[string]bool),
+		configs:  make(map[string]bool),
+		files:    make(map[string]bool),
 	}
 }
 
@@ -242,6 +249,29 @@ func (r *Reader) refer(m Message) error {
 			return fmt.Errorf("stack %d has its verdict for %s", v.stack, v.abi)
 		}
 		r.verdicts[v] = true
+	case *Fingerprint:
+		if m.Stack < 0 || m.Stack >= len(r.stacks) {
+			return fmt.Errorf("stack %d has not come", m.Stack)
+		}
+		if r.prints[m.Stack] {
+			return fmt.Errorf("stack %d has its fingerprint", m.Stack)
+		}
+		r.prints[m.Stack] = true
+	case *Node:
+		if r.node {
+			return errors.New("seen before")
+		}
+		r.node = true
+	case *Config:
+		if !r.targets[m.Target] || r.configs[m.Target] {
+			return fmt.Errorf("target %q has not come, or has its configuration", clip(m.Target))
+		}
+		r.configs[m.Target] = true
+	case *File:
+		if !r.targets[m.Target] || r.files[m.Target] {
+			return fmt.Errorf("target %q has not come, or has its file", clip(m.Target))
+		}
+		r.files[m.Target] = true
 	}
 	return nil
 }

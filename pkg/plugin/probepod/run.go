@@ -103,6 +103,7 @@ func Run(ctx context.Context, c Client, o Options, targets []target.Container, p
 		g.Go(func() error { return r.node(ctx, node, unique(targets)) })
 	}
 	g.Wait()
+	stop()
 	if interrupted := new(Interrupted); errors.As(context.Cause(parent), &interrupted) {
 		// It may have come when everything was read already. Who interrupts a
 		// command does not expect it to succeed.

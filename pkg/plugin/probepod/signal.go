@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,7 +22,8 @@ var (
 
 // handleSignals returns a context that the first signal cancels, with
 // *Interrupted as its cause. A second signal prints how to delete what is left
-// and ends the process.
+// and ends the process. The function ends that; a signal that has come by then
+// is the context's cause afterwards.
 //
 // kubectl's own pkg/util/interrupt is not used, as it takes one signal only: it
 // has no answer to a second one while the pods are being deleted.
@@ -35,8 +37,9 @@ func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
 			signal.Notify(signals, s)
 		}
 	}
-	done := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(ended)
 		for first := true; ; first = false {
 			select {
 			case <-done:
@@ -52,11 +55,18 @@ func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
 			}
 		}
 	}()
-	return ctx, func() {
+	return ctx, sync.OnceFunc(func() {
+		// Once Stop returns, what the process has received is in the channel.
 		signal.Stop(signals)
 		close(done)
-		cancel(nil)
-	}
+		<-ended
+		select {
+		case s := <-signals:
+			cancel(&Interrupted{s})
+		default:
+			cancel(nil)
+		}
+	})
 }
 
 // sayLeft prints the commands that delete the pods that may be there.

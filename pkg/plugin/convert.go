@@ -22,14 +22,15 @@ import (
 // fromReport makes a source of what a probe read of a container: the subject's
 // state first. What the node or the container had a say in is escaped here, for
 // whatever prints it.
-func fromReport(o target.Operand, c target.Container, r *report.Report, t *report.Target) *source.Source {
+func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) *source.Source {
+	c := w.container
 	s := &source.Source{ABIs: r.ABIs, Dump: v1alpha1.Dump{
 		TypeMeta:  v1alpha1.TypeMeta("Dump"),
 		Processes: t.Processes,
 		Threads:   t.Threads,
 		Source: v1alpha1.Source{
 			Operand: o.Text, Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
-			Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: c.Node,
+			Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: w.node,
 			Kernel: terminal.Escape(r.Hello.Kernel), Arch: r.Hello.Arch, PID: t.PID,
 		},
 	}}

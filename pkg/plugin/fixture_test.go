@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
@@ -48,6 +50,20 @@ var (
 		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
 	}
 
+	// wide denies it with zeros above the int only, and so to nobody who knows.
+	wide = bpf.Filter{
+		{Op: bpf.LdAbsW, K: 4},
+		{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 7},
+		{Op: bpf.LdAbsW, K: 0},
+		{Op: bpf.JeqK, K: 41, Jf: 5},
+		{Op: bpf.LdAbsW, K: 20}, // args[0] high
+		{Op: bpf.JeqK, K: 0, Jf: 3},
+		{Op: bpf.LdAbsW, K: 16},
+		{Op: bpf.JeqK, K: 40, Jf: 1},
+		{Op: bpf.RetK, K: uint32(bpf.Errno.With(97))},
+		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+	}
+
 	// readOnly allows amd64 to read, write, exit and exit_group and ends the
 	// process for anything else.
 	readOnly = bpf.Filter{
@@ -71,6 +87,11 @@ type fakeCluster struct {
 	problems []wire.Problem       // of the node
 	err      error                // of Probe
 	asked    []string             // IDs that were probed
+	requests []probepod.Request
+
+	// defaults is what RuntimeDefault is on a node; processes are by number.
+	defaults  map[string]bpf.Stack
+	processes map[int]fakePod
 }
 
 type fakePod struct {
@@ -96,6 +117,24 @@ func (c *fakeCluster) Resolve(_ context.Context, o target.Operand) (list []targe
 	return list, nil
 }
 
+func (c *fakeCluster) ResolveAll(ctx context.Context, s target.Selection) (list []target.Container, err error) {
+	for _, o := range s.Operands {
+		some, err := c.Resolve(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
+}
+
+func (c *fakeCluster) CheckNode(_ context.Context, node string) error {
+	if !strings.HasPrefix(node, "node-") {
+		return fmt.Errorf("read containers on node %s: the cluster has no such node", node)
+	}
+	return nil
+}
+
 func (p fakePod) machine() string {
 	if p.arch != "" {
 		return p.arch
@@ -108,49 +147,65 @@ var (
 	user = wire.Capabilities{Bounding: 0xa80425fb | 1<<12}
 )
 
-func (c *fakeCluster) Probe(_ context.Context, list []target.Container) (map[string]*report.Report, error) {
+func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map[string]*report.Report, error) {
+	c.requests = requests
 	reports := make(map[string]*report.Report)
-	for _, container := range list {
-		c.asked = append(c.asked, container.ID)
-		var pod fakePod
-		for _, pods := range c.pods {
-			for _, p := range pods {
-				if p.name == container.Pod {
-					pod = p
+	for _, request := range requests {
+		arch := strings.TrimPrefix(request.Node, "node-")
+		if len(syscalls.OfMachine(arch)) == 0 {
+			arch = "amd64"
+		}
+		r := &report.Report{
+			Hello:    wire.Hello{Kernel: "6.12.0", Arch: arch},
+			ABIs:     syscalls.OfMachine(arch),
+			Targets:  make(map[string]*report.Target),
+			Problems: c.problems,
+		}
+		reports[request.Node] = r
+		add := func(id string, pod fakePod) {
+			c.asked = append(c.asked, id)
+			r.Targets[id] = pod.target(id)
+		}
+		for _, container := range request.Containers {
+			for _, pods := range c.pods {
+				for _, pod := range pods {
+					if pod.name == container.Pod {
+						add(container.ID, pod)
+					}
 				}
 			}
 		}
-		r := reports[container.Node]
-		if r == nil {
-			r = &report.Report{
-				Hello:    wire.Hello{Kernel: "6.12.0", Arch: pod.machine()},
-				ABIs:     syscalls.OfMachine(pod.machine()),
-				Targets:  make(map[string]*report.Target),
-				Problems: c.problems,
-			}
-			reports[container.Node] = r
+		for _, pid := range request.PIDs {
+			add(probepod.ProcessID(pid), c.processes[pid])
 		}
-		t := &report.Target{
-			Target:   wire.Target{ID: container.ID, PID: 4000 + len(pod.name), Processes: 1, Threads: 3},
-			Problems: pod.problems,
+		for n := range request.References {
+			add(probepod.ReferenceID(n), fakePod{subject: wire.ModeFilter, stack: c.defaults[request.Node]})
 		}
-		subject := &report.State{State: wire.State{
-			Subject: true, Mode: pod.subject, FilterCount: len(pod.stack), Stack: wire.NoStack, Capabilities: root,
-			Processes: 1, Threads: 3, Presumed: 2,
-			Read:   []wire.ThreadRef{{PID: t.PID, TID: t.PID, NSPID: 1, Comm: "app", StoppedNS: 70_000}},
-			Sample: []wire.ThreadRef{{PID: t.PID, TID: t.PID + 1, NSPID: 7, Comm: "worker"}},
-		}}
-		if !pod.unread {
-			subject.State.Stack, subject.Stack = 0, pod.stack
-		}
-		// As a probe writes it, in no order.
-		t.States = append(slices.Clone(pod.more), subject)
-		for _, s := range pod.more {
-			t.Threads += s.Threads
-		}
-		r.Targets[container.ID] = t
 	}
 	return reports, c.err
+}
+
+// target is what a probe says of the pod's container.
+func (p fakePod) target(id string) *report.Target {
+	t := &report.Target{
+		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3},
+		Problems: p.problems,
+	}
+	subject := &report.State{State: wire.State{
+		Subject: true, Mode: p.subject, FilterCount: len(p.stack), Stack: wire.NoStack, Capabilities: root,
+		Processes: 1, Threads: 3, Presumed: 2,
+		Read:   []wire.ThreadRef{{PID: t.PID, TID: t.PID, NSPID: 1, Comm: "app", StoppedNS: 70_000}},
+		Sample: []wire.ThreadRef{{PID: t.PID, TID: t.PID + 1, NSPID: 7, Comm: "worker"}},
+	}}
+	if !p.unread {
+		subject.State.Stack, subject.Stack = 0, p.stack
+	}
+	// As a probe writes it, in no order.
+	t.States = append(slices.Clone(p.more), subject)
+	for _, s := range p.more {
+		t.Threads += s.Threads
+	}
+	return t
 }
 
 // plugin runs a command line against a cluster.

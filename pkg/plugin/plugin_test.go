@@ -57,6 +57,7 @@ func pods() *fakeCluster {
 		"key-kill":  one(filter("key-kill", denyFor(addKey, bpf.KillProcess.With(0)))),
 		"key-dead":  one(filter("key-dead", denyFor(addKey, eperm), bpf.Filter{{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))}})),
 		"vsock":     one(filter("vsock", vsock)),
+		"wide":      one(filter("wide", wide)),
 		"stack":     one(filter("stack", denyFor(addKey, eperm), vsock)),
 		"strict":    one(fakePod{name: "strict", subject: wire.ModeStrict}),
 		"read-only": one(filter("read-only", readOnly)),
@@ -67,7 +68,10 @@ func pods() *fakeCluster {
 			filter("web-1", denyFor(addKey, eperm)), filter("web-2", vsock), filter("web-3", denyFor(addKey, eperm)),
 		},
 		"deploy/same": {filter("same-1", vsock), filter("same-2", vsock)},
-	}}
+	},
+		defaults:  map[string]bpf.Stack{"node-amd64": {denyFor(addKey, eperm), vsock}, "node-b": {vsock}},
+		processes: map[int]fakePod{77: filter("process", vsock)},
+	}
 }
 
 func TestGolden(t *testing.T) {
@@ -100,6 +104,10 @@ func TestGolden(t *testing.T) {
 		{"diff key key-kill --color=always", 1},
 		{"diff key vsock -o yaml", 1},
 		{"diff threads key", 0},
+		{"diff key RuntimeDefault", 1},
+		{"diff RuntimeDefault@node-amd64 RuntimeDefault@node-b", 1},
+		{"dump RuntimeDefault@node-b", 0},
+		{"dump node/node-b:77", 0},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Setenv("COLUMNS", "")
@@ -110,7 +118,7 @@ func TestGolden(t *testing.T) {
 			if strings.Contains(stderr, "error:") {
 				t.Error(stderr)
 			}
-			name := strings.NewReplacer(" ", "_", "/", "-", "--", "", "=", "-").Replace(test.args) + ".txt"
+			name := strings.NewReplacer(" ", "_", "/", "-", "--", "", "=", "-", ":", "-").Replace(test.args) + ".txt"
 			golden(t, name, fmt.Sprintf("$ kubectl seccomp %s\n%s%s", test.args, stdout, prefix("stderr: ", stderr)))
 			if i := strings.IndexAny(stderr+strings.ReplaceAll(stdout, "\x1b", ""), "\r\x1b\u202e"); i >= 0 && !strings.Contains(test.args, "color") {
 				t.Errorf("unprintable output: %q", stdout)

@@ -20,11 +20,13 @@ import (
 // Resolver finds the containers that an operand names.
 type Resolver interface {
 	Resolve(context.Context, target.Operand) ([]target.Container, error)
+	ResolveAll(context.Context, target.Selection) ([]target.Container, error)
+	CheckNode(ctx context.Context, node string) error
 }
 
-// Prober reads what confines containers: one report for each of their nodes.
+// Prober reads what confines containers and processes: one report for each node.
 type Prober interface {
-	Probe(context.Context, []target.Container) (map[string]*report.Report, error)
+	Probe(context.Context, []probepod.Request) (map[string]*report.Report, error)
 }
 
 // probeFlags say how a probe is run.
@@ -76,6 +78,18 @@ func (r resolver) Resolve(ctx context.Context, o target.Operand) ([]target.Conta
 	return r.Resolver.Resolve(ctx, o)
 }
 
+func (r resolver) ResolveAll(ctx context.Context, s target.Selection) ([]target.Container, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	return r.Resolver.ResolveAll(ctx, s)
+}
+
+func (r resolver) CheckNode(ctx context.Context, node string) error {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	return r.Resolver.CheckNode(ctx, node)
+}
+
 // prober runs probe pods.
 type prober struct {
 	client   probepod.Client
@@ -83,8 +97,8 @@ type prober struct {
 	progress io.Writer
 }
 
-func (p *prober) Probe(ctx context.Context, targets []target.Container) (map[string]*report.Report, error) {
-	return probepod.Run(ctx, p.client, p.options, targets, p.progress)
+func (p *prober) Probe(ctx context.Context, requests []probepod.Request) (map[string]*report.Report, error) {
+	return probepod.Run(ctx, p.client, p.options, requests, p.progress)
 }
 
 func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {

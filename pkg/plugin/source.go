@@ -2,10 +2,8 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -115,7 +113,7 @@ func (o *operands) read(ctx context.Context) ([][]*source.Source, error) {
 			return nil, err
 		}
 	}
-	sources, err := o.readContainers(ctx)
+	sources, err := o.readCluster(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,74 +152,29 @@ func (o *operands) machine(sources [][]*source.Source, contents []source.Content
 	return m
 }
 
-// readContainers reads the containers of all operands that need the cluster.
-func (o *operands) readContainers(ctx context.Context) ([][]*source.Source, error) {
-	sources := make([][]*source.Source, len(o.list))
-	if o.Resolver == nil {
-		return sources, nil
+// newSource makes a source of a target in the report of its node. One whose
+// subject was not read is an error.
+func newSource(o target.Operand, w wanted, r *report.Report) (*source.Source, error) {
+	name := w.container.String()
+	if w.container.Name == "" {
+		name = o.Text
 	}
-	containers := make([][]target.Container, len(o.list))
-	var all []target.Container
-	for i, operand := range o.list {
-		if operand.offline {
-			continue
-		}
-		var err error
-		if containers[i], err = o.Resolver.Resolve(ctx, operand.container); err != nil {
-			if _, stat := os.Stat(operand.container.Text); stat == nil {
-				err = fmt.Errorf("%w; for the file of that name write ./%s", err, operand.container.Text)
-			}
-			return nil, err
-		}
-		all = append(all, containers[i]...)
-	}
-	reports, err := o.Prober.Probe(ctx, all)
+	t, err := reportOf(r, w, name)
 	if err != nil {
 		return nil, err
 	}
-	for i, operand := range o.list {
-		for _, c := range containers[i] {
-			s, err := newSource(operand.container, c, reports[c.Node])
-			if err != nil {
-				return nil, err
-			}
-			sources[i] = append(sources[i], s)
-		}
-	}
-	return sources, nil
-}
-
-// newSource makes a source of a container in the report of its node. One whose
-// subject was not read is an error: what is known of other threads does not answer
-// for it.
-func newSource(o target.Operand, c target.Container, r *report.Report) (*source.Source, error) {
-	fail := func(problems []wire.Problem) (*source.Source, error) {
-		err := errors.New("the probe does not say why")
-		if len(problems) > 0 {
-			err = &problems[0]
-		}
-		return nil, fmt.Errorf("read %s on node %s: %w", c, c.Node, err)
-	}
-	if r == nil {
-		return fail(nil)
-	}
-	t := r.Targets[c.ID]
-	if t == nil {
-		return fail(r.Problems)
-	}
-	subject := t.Subject()
-	if subject == nil || subject.Mode == wire.ModeFilter && subject.Stack == nil {
-		return fail(append(t.Problems, r.Problems...))
-	}
-	s := fromReport(o, c, r, t)
+	s := fromReport(o, w, r, t)
 	for i := range t.Problems {
-		s.Warnings = append(s.Warnings, fmt.Errorf("%s: %w", c, &t.Problems[i]))
+		s.Warnings = append(s.Warnings, fmt.Errorf("%s: %w", name, &t.Problems[i]))
 	}
 	for i := range r.Problems {
-		s.Warnings = append(s.Warnings, fmt.Errorf("node %s: %w", c.Node, &r.Problems[i]))
+		s.Warnings = append(s.Warnings, fmt.Errorf("node %s: %w", w.node, &r.Problems[i]))
 	}
 	return s, nil
 }
+
+// readable tells whether a state's filters are known.
+func readable(s *report.State) bool { return s.Mode != wire.ModeFilter || s.Stack != nil }
 
 // warnOf says what an answer about a source's subject leaves out.
 func (c *common) warnOf(s *source.Source) {

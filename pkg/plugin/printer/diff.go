@@ -105,13 +105,17 @@ func extent(d *v1alpha1.Diff, direction v1alpha1.Direction) string {
 	return strings.Join(parts, "")
 }
 
-// sides says who A and B are. What is known of containers only is left out where
+// sides says who A and B are. What is known of processes only is left out where
 // there is none.
 func sides(d *v1alpha1.Diff) table {
-	containers := d.A.Container != "" || d.B.Container != ""
+	processes := d.A.PID != 0 || d.B.PID != 0
 	t := table{header: []string{"", "SOURCE", "FILTERS"}, wrap: []int{1}}
-	if containers {
-		t = table{header: []string{"", "CONTAINER", "NODE", "PID", "FILTERS", "NO_NEW_PRIVS", "CAPABILITIES"}, wrap: []int{6}}
+	if processes {
+		what := "CONTAINER"
+		if d.A.PID != 0 && d.A.Container == "" || d.B.PID != 0 && d.B.Container == "" {
+			what = "SOURCE"
+		}
+		t = table{header: []string{"", what, "NODE", "PID", "FILTERS", "NO_NEW_PRIVS", "CAPABILITIES"}, wrap: []int{6}}
 	}
 	for _, s := range []struct {
 		name string
@@ -122,9 +126,9 @@ func sides(d *v1alpha1.Diff) table {
 			from += " (" + format(s.Source) + ")"
 		}
 		switch {
-		case !containers:
+		case !processes:
 			t.add(s.name, from, filtersOf(s.Confinement))
-		case s.Container == "":
+		case s.PID == 0:
 			t.add(s.name, from, "", "", filtersOf(s.Confinement), "", "")
 		default:
 			t.add(s.name, from, s.Node, fmt.Sprint(s.PID), filtersOf(s.Confinement), yesNo(s.NoNewPrivs), capabilities(s.Capabilities))

@@ -48,6 +48,15 @@ func confinedAlike(a, b v1alpha1.Dump) bool {
 		})
 }
 
+// node is the machine that a source runs on.
+func node(s v1alpha1.Source) string {
+	text := fmt.Sprintf("Linux %s, %s", s.Kernel, s.Arch)
+	if s.Node == "" {
+		return "this machine, " + text
+	}
+	return s.Node + ", " + text
+}
+
 // dump prints the dump of one container, and in which others it is the same.
 func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 	d := alike[0]
@@ -69,22 +78,22 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 	if d.Source.Format != "" {
 		facts.add("Format", format(d.Source))
 	}
-	if d.Source.Container == "" {
+	if d.Source.PID == 0 {
 		facts.add("Architecture", d.Source.Arch)
 	} else if len(alike) == 1 {
 		facts.add("Process", process(d))
-		facts.add("Node", fmt.Sprintf("%s, Linux %s, %s", d.Source.Node, d.Source.Kernel, d.Source.Arch))
+		facts.add("Node", node(d.Source))
 	} else {
 		for _, a := range alike {
 			facts.add(container(a.Source), fmt.Sprintf("node %s, %s", a.Source.Node, process(a)))
 		}
 		facts.add("Kernel", fmt.Sprintf("Linux %s, %s", d.Source.Kernel, d.Source.Arch))
 	}
-	if d.Source.Container != "" {
+	if d.Source.PID != 0 {
 		facts.add("Mode", subject.Mode)
 	}
 	facts.add("Filters", filtersOf(subject.Confinement))
-	if d.Source.Container != "" {
+	if d.Source.PID != 0 {
 		facts.add("no_new_privs", yesNo(subject.NoNewPrivs))
 		facts.add("Capabilities", capabilities(subject.Capabilities))
 	}

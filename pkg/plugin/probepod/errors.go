@@ -38,3 +38,13 @@ func (e *Interrupted) ExitCode() int {
 	}
 	return 130
 }
+
+// NodeError is why a node was not read when others were.
+type NodeError struct {
+	Node string
+	Err  error
+}
+
+func (e *NodeError) Error() string { return e.Err.Error() }
+
+func (e *NodeError) Unwrap() error { return e.Err }

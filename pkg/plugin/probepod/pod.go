@@ -1,7 +1,7 @@
 package probepod
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,8 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/utils/ptr"
-
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 )
 
 const (
@@ -69,8 +67,8 @@ const (
 	memoryLimit = "64Mi"
 )
 
-// New returns the pod that reads the targets on their node.
-func New(node string, targets []target.Container, o Options, name, run string) *corev1.Pod {
+// New returns the pod that answers a request.
+func New(r Request, o Options, name, run string) *corev1.Pod {
 	version := o.Version
 	if version == "" {
 		version = "unknown"
@@ -86,12 +84,12 @@ func New(node string, targets []target.Container, o Options, name, run string) *
 				LabelVersion:   labelValue(version),
 				LabelInstance:  run,
 			},
-			Annotations: map[string]string{AnnotationTargets: list(targets)},
+			Annotations: map[string]string{AnnotationTargets: r.list()},
 		},
 		Spec: corev1.PodSpec{
 			// Past the scheduler, which a cordoned node or a full one would
 			// keep from placing the pod, and past every taint.
-			NodeName:    node,
+			NodeName:    r.Node,
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 
 			// It runs once, and not for long, whatever becomes of its client.
@@ -108,12 +106,14 @@ func New(node string, targets []target.Container, o Options, name, run string) *
 			EnableServiceLinks:           ptr.To(false),
 
 			SecurityContext: podSecurity(),
-			Containers: []corev1.Container{{
+			// kubelet starts containers in this order: when the probe runs, it finds
+			// the references.
+			Containers: append(references(r, o), corev1.Container{
 				Name:            containerName,
 				Image:           o.Image,
 				ImagePullPolicy: o.PullPolicy,
 				Command:         []string{"/probe"},
-				Args:            arguments(targets, o, run),
+				Args:            arguments(r, o, run),
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{
 						corev1.ResourceCPU:    resource.MustParse("50m"),
@@ -130,21 +130,70 @@ func New(node string, targets []target.Container, o Options, name, run string) *
 				// holds: then the pod's status says it too.
 				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 				SecurityContext:          containerSecurity(o),
-			}},
+			}),
 		},
 	}
 }
 
-func arguments(targets []target.Container, o Options, run string) []string {
+func arguments(r Request, o Options, run string) []string {
 	args := []string{"collect", "--run", run, "--timeout", min(collectTimeout, o.timeout()).String()}
 	if o.AllThreads {
 		args = append(args, "--all-threads")
 	}
-	for _, t := range targets {
-		args = append(args, "--target", t.ID)
+	if r.All {
+		args = append(args, "--all")
+	}
+	if r.Configs {
+		args = append(args, "--config")
+	}
+	for _, id := range r.targets() {
+		args = append(args, "--target", id)
+	}
+	if r.Configs {
+		for _, c := range r.Containers {
+			if c.Declared.Localhost != "" {
+				args = append(args, "--localhost", c.ID+"="+c.Declared.Localhost)
+			}
+		}
 	}
 	return args
 }
+
+// references are the containers of a request's references.
+func references(r Request, o Options) (list []corev1.Container) {
+	for n, ref := range r.References {
+		list = append(list, corev1.Container{
+			Name:            referenceName(n),
+			Image:           o.Image,
+			ImagePullPolicy: o.PullPolicy,
+			Command:         []string{"/probe"},
+			Args:            []string{"reference", strconv.Itoa(n), "--for", (o.timeout() + deadlineMargin).String()},
+			Resources: corev1.ResourceRequirements{
+				Requests: corev1.ResourceList{
+					corev1.ResourceCPU:    resource.MustParse("10m"),
+					corev1.ResourceMemory: resource.MustParse("16Mi"),
+				},
+				Limits: corev1.ResourceList{
+					corev1.ResourceMemory: resource.MustParse("16Mi"),
+				},
+			},
+			// Nobody, with no capability in effect: those that it has are in its
+			// bounding set, which is what the runtime goes by.
+			SecurityContext: &corev1.SecurityContext{
+				RunAsUser:              ptr.To(int64(nobody)),
+				ReadOnlyRootFilesystem: ptr.To(true),
+				Capabilities:           ref.Capabilities,
+				SeccompProfile:         &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+		})
+	}
+	return list
+}
+
+func referenceName(n int) string { return "reference-" + strconv.Itoa(n) }
+
+// nobody is the user that owns nothing.
+const nobody = 65534
 
 // podSecurity lifts what confines the probe by default. PTRACE_SECCOMP_GET_FILTER
 // refuses a caller that has a seccomp filter itself (seccomp_get_filter in
@@ -201,22 +250,6 @@ func containerSecurity(o Options) *corev1.SecurityContext {
 
 // maxAnnotation bounds the list of targets, in bytes.
 const maxAnnotation = 4 << 10
-
-// list names the targets, as many as there is room for.
-func list(targets []target.Container) string {
-	var b strings.Builder
-	for i, t := range targets {
-		if b.Len()+len(t.String())+1 > maxAnnotation {
-			fmt.Fprintf(&b, ",… and %d more", len(targets)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(t.String())
-	}
-	return b.String()
-}
 
 // nameSuffixFunc makes pods' names unique. Tests replace it.
 var nameSuffixFunc = rand.String

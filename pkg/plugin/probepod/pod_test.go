@@ -27,19 +27,32 @@ var twoTargets = []target.Container{
 // against the API's documentation: review what -update changes.
 func TestNew(t *testing.T) {
 	for _, test := range []struct {
-		golden string
-		opts   Options
+		golden  string
+		request Request
+		opts    Options
 	}{
-		{"privileged.yaml", Options{
+		{"privileged.yaml", Request{Containers: twoTargets}, Options{
 			Image: "example.com/probe:v1", PullPolicy: corev1.PullIfNotPresent, Version: "v1.2.3+dirty",
 		}},
-		{"least-privilege.yaml", Options{
+		{"least-privilege.yaml", Request{Containers: twoTargets}, Options{
 			Image: "example.com/probe:v1", Version: "v1.2.3", Namespace: "tools",
 			LeastPrivilege: true, AllThreads: true, Timeout: 10 * time.Second,
 		}},
+		{"references.yaml", Request{
+			Containers: []target.Container{{
+				Namespace: "shop", Pod: "web-0", Name: "nginx", ID: "containerd://aa11",
+				Declared: target.Declared{Type: corev1.SeccompProfileTypeLocalhost, Localhost: "audit.json"},
+			}},
+			PIDs: []int{4711},
+			References: []Reference{
+				{}, {Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"SYS_ADMIN"}, Drop: []corev1.Capability{"MKNOD"}}},
+			},
+			All: true, Configs: true,
+		}, Options{Image: "example.com/probe:v1", PullPolicy: corev1.PullNever, Version: "v1.2.3"}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
-			pod := New("node-a.example.com", twoTargets, test.opts, "seccomp-probe-node-a-example-com-abcde", "0123456789abcdef")
+			test.request.Node = "node-a.example.com"
+			pod := New(test.request, test.opts, "seccomp-probe-node-a-example-com-abcde", "0123456789abcdef")
 			got, err := yaml.Marshal(pod)
 			if err != nil {
 				t.Fatal(err)
@@ -104,7 +117,7 @@ func TestListIsBounded(t *testing.T) {
 	for i := range many {
 		many[i] = twoTargets[i%2]
 	}
-	got := list(many)
+	got := Request{Containers: many}.list()
 	if len(got) > maxAnnotation+64 {
 		t.Errorf("the annotation of 2000 targets has %d bytes", len(got))
 	}

@@ -23,8 +23,7 @@ import (
 // probe is one pod, from before its creation until it is gone.
 type probe struct {
 	*runner
-	node    string
-	targets []target.Container
+	request Request
 	pods    corev1client.PodInterface
 	pod     *corev1.Pod // as asked for
 	asked   bool        // its creation was: it may be there
@@ -35,20 +34,20 @@ type probe struct {
 	told    string    // the last line of progress
 }
 
-func (r *runner) newProbe(node string, targets []target.Container) *probe {
+func (r *runner) newProbe(request Request) *probe {
 	return &probe{
-		runner: r, node: node, targets: targets,
+		runner: r, request: request,
 		pods: r.client.Pods(r.opts.namespace()),
-		pod:  New(node, targets, r.opts, podName(node), r.run),
+		pod:  New(request, r.opts, podName(request.Node), r.run),
 	}
 }
 
 func (p *probe) String() string {
-	return "probe pod " + p.pod.Namespace + "/" + p.pod.Name + " on node " + p.node
+	return "probe pod " + p.pod.Namespace + "/" + p.pod.Name + " on node " + p.request.Node
 }
 
-// request is one that concerns the probe's pod.
-func (p *probe) request(verb, subresource string) failure.Request {
+// permission is for a request that concerns the probe's pod.
+func (p *probe) permission(verb, subresource string) failure.Request {
 	return failure.Request{Verb: verb, Resource: "pods", Subresource: subresource, Namespace: p.pod.Namespace}
 }
 
@@ -64,7 +63,38 @@ func (p *probe) do(ctx context.Context) (*report.Report, error) {
 	if err := p.answers(rep); err != nil {
 		return nil, err
 	}
+	p.explainReferences(ctx, rep)
 	return rep, nil
+}
+
+// explainReferences adds to a report why references were not found: kubelet
+// starts the probe also if what comes before it cannot be started.
+func (p *probe) explainReferences(ctx context.Context, rep *report.Report) {
+	var pod *corev1.Pod
+	for n := range p.request.References {
+		problems := rep.Targets[ReferenceID(n)].Problems
+		i := slices.IndexFunc(problems, func(p wire.Problem) bool { return p.Code == wire.CodeNoReference })
+		if i < 0 {
+			continue
+		}
+		if pod == nil {
+			var err error
+			if pod, err = p.pods.Get(ctx, p.pod.Name, metav1.GetOptions{}); err != nil {
+				return // what the probe said stands
+			}
+		}
+		for _, s := range pod.Status.ContainerStatuses {
+			if s.Name != referenceName(n) {
+				continue
+			}
+			switch {
+			case s.State.Waiting != nil && s.State.Waiting.Message != "":
+				problems[i].Detail = s.State.Waiting.Reason + ": " + failure.Clip(s.State.Waiting.Message)
+			case s.State.Terminated != nil:
+				problems[i].Detail = "it ended with " + exit(s.State.Terminated)
+			}
+		}
+	}
 }
 
 // create creates the pod. An interrupt does not cut the request off: that would
@@ -280,7 +310,7 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 func (p *probe) after(r *reading, a attempt) (time.Duration, error) {
 	switch {
 	case !a.opened && failure.IsRBAC(a.err):
-		return 0, p.request("get", "log").Of("read the log of "+p.String(), a.err)
+		return 0, p.permission("get", "log").Of("read the log of "+p.String(), a.err)
 
 	case !a.opened && apierrors.IsBadRequest(a.err):
 		// "container … is waiting to start": kubelet has no log yet.
@@ -354,14 +384,14 @@ func (p *probe) badOutput(ended *corev1.ContainerStateTerminated, err error) err
 // answers checks that a report speaks of what was asked for and of nothing else.
 func (p *probe) answers(rep *report.Report) error {
 	asked := make(map[string]bool)
-	for _, t := range p.targets {
-		asked[t.ID] = true
-		if rep.Targets[t.ID] == nil {
-			return p.badOutput(nil, fmt.Errorf("it says nothing of %s", t))
+	for _, id := range p.request.targets() {
+		asked[id] = true
+		if rep.Targets[id] == nil {
+			return p.badOutput(nil, fmt.Errorf("it says nothing of %s", p.request.name(id)))
 		}
 	}
 	for id := range rep.Targets {
-		if !asked[id] {
+		if !asked[id] && !p.request.All {
 			return p.badOutput(nil, fmt.Errorf("it speaks of %q, which was not asked for", id))
 		}
 	}
@@ -382,7 +412,7 @@ func (p *probe) changed(ctx context.Context, rep *report.Report) error {
 	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
 	defer cancel()
 	var errs []error
-	for _, t := range p.targets {
+	for _, t := range p.request.Containers {
 		err := target.Unchanged(ctx, p.client, t)
 		for !rep.Targets[t.ID].Found() && err == nil && waitFor(ctx, retryInterval) {
 			err = target.Unchanged(ctx, p.client, t)
@@ -392,7 +422,7 @@ func (p *probe) changed(ctx context.Context, rep *report.Report) error {
 		}
 		if !rep.Targets[t.ID].Found() && !errors.Is(err, target.ErrRestarted) {
 			err = failure.New(target.ErrRestarted, "read "+t.String(),
-				"node "+p.node+" has no process of "+t.ID,
+				"node "+p.request.Node+" has no process of "+t.ID,
 				"it ended or restarted while it was read, or its runtime runs it in a sandbox of its own (gVisor, Kata): run this again")
 		}
 		errs = append(errs, err)

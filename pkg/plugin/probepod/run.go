@@ -30,6 +30,7 @@ type Options struct {
 	Timeout        time.Duration     // of the whole run, without the deletion; 0: DefaultTimeout
 	LeastPrivilege bool              // not privileged, with only the capabilities that it needs
 	AllThreads     bool              // stop and read every thread
+	KeepGoing      bool              // read the other nodes if one fails
 	Version        string            // of the plugin, for the pods' label
 	Kubectl        string            // how a command that is printed begins, with --context and the like; "": kubectl
 }
@@ -69,11 +70,13 @@ var runIDFunc = func() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Run reads the targets, with one probe pod on each of their nodes, all at the
-// same time, and returns a verified report for each node. What it waits for is
-// told on progress once it takes longer than usual.
+// Run answers requests, with one probe pod on each of their nodes, all at the same
+// time, and returns a verified report for each node. What it waits for is told on
+// progress once it takes longer than usual.
 //
-// If one node fails the others are given up. Every pod is deleted before Run
+// If one node fails the others are given up, unless Options.KeepGoing is set:
+// then Run returns the reports of the others, and an error that joins a
+// *NodeError for each that failed. Every pod is deleted before Run
 // returns, whatever happened; an error that wraps ErrNotDeleted tells of those
 // that could not be. Reports come with an error where everything was read but a
 // target has changed meanwhile (target.ErrRestarted) or a pod could not be
@@ -82,8 +85,8 @@ var runIDFunc = func() string {
 // Run handles SIGINT, SIGTERM and SIGHUP while it runs: the first ends it with
 // *Interrupted, after the pods are deleted; a second one ends the process at
 // once.
-func Run(ctx context.Context, c Client, o Options, targets []target.Container, progress io.Writer) (map[string]*report.Report, error) {
-	if len(targets) == 0 {
+func Run(ctx context.Context, c Client, o Options, requests []Request, progress io.Writer) (map[string]*report.Report, error) {
+	if len(requests) == 0 {
 		return nil, nil
 	}
 	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, reports: make(map[string]*report.Report)}
@@ -93,14 +96,10 @@ func Run(ctx context.Context, c Client, o Options, targets []target.Container, p
 	ctx, cancel := context.WithTimeoutCause(parent, o.timeout(), ErrTimeout)
 	defer cancel()
 
-	byNode := make(map[string][]target.Container)
-	for _, t := range targets {
-		byNode[t.Node] = append(byNode[t.Node], t)
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxConcurrent)
-	for node, targets := range byNode {
-		g.Go(func() error { return r.node(ctx, node, unique(targets)) })
+	for _, request := range requests {
+		g.Go(func() error { return r.node(ctx, request.normal()) })
 	}
 	g.Wait()
 	stop()
@@ -140,12 +139,12 @@ type runner struct {
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
 }
 
-// node reads the targets of one node. An error gives up the other nodes.
-func (r *runner) node(ctx context.Context, node string, targets []target.Container) error {
+// node answers the request for one node. An error gives up the other nodes.
+func (r *runner) node(ctx context.Context, request Request) error {
 	if ctx.Err() != nil {
 		return r.fail(context.Cause(ctx))
 	}
-	p := r.newProbe(node, targets)
+	p := r.newProbe(request)
 	rep, err := p.do(ctx)
 
 	// The pod is deleted and the targets are looked at again at the same time.
@@ -157,13 +156,19 @@ func (r *runner) node(ctx context.Context, node string, targets []target.Contain
 	r.mu.Lock()
 	r.after = append(r.after, moved, kept)
 	if rep != nil {
-		r.reports[node] = rep
+		r.reports[request.Node] = rep
 	}
 	r.mu.Unlock()
-	if err != nil {
-		return r.fail(err)
+	switch {
+	case err == nil:
+		return nil
+	case r.opts.KeepGoing && ctx.Err() == nil:
+		r.mu.Lock()
+		r.after = append(r.after, &NodeError{request.Node, err})
+		r.mu.Unlock()
+		return nil
 	}
-	return nil
+	return r.fail(err)
 }
 
 // fail records why the run failed: the first error. What happens at other nodes

@@ -25,7 +25,7 @@ import (
 func run(t *testing.T, s *apiServer, o Options) (map[string]*report.Report, string, error) {
 	t.Helper()
 	var progress strings.Builder
-	reports, err := Run(t.Context(), s.client(), o, []target.Container{web}, &progress)
+	reports, err := Run(t.Context(), s.client(), o, requestsFor(web), &progress)
 	if left := s.left(); len(left) > 0 && !errors.Is(err, ErrNotDeleted) {
 		t.Errorf("left behind: %v", left)
 	}
@@ -274,7 +274,7 @@ func TestNotOurs(t *testing.T) {
 		s.set(pod)
 		return refuse(w, 500, metav1.StatusReasonInternalError, "etcdserver: request timed out")
 	}
-	_, err := Run(t.Context(), s.client(), Options{}, []target.Container{web}, io.Discard)
+	_, err := Run(t.Context(), s.client(), Options{}, requestsFor(web), io.Discard)
 	if err == nil {
 		t.Error("no error")
 	}
@@ -344,7 +344,7 @@ func TestOneNodeFails(t *testing.T) {
 	s.onLog = refuser(400, metav1.StatusReasonBadRequest, "waiting")
 	other := web
 	other.Node, other.ID = "node-b", "containerd://bb22"
-	_, err := Run(t.Context(), s.client(), Options{}, []target.Container{web, other}, io.Discard)
+	_, err := Run(t.Context(), s.client(), Options{}, requestsFor(web, other), io.Discard)
 	if !errors.Is(err, ErrNode) || !strings.Contains(err.Error(), "node-b") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v, want one of node-b", err)
 	}
@@ -361,7 +361,7 @@ func TestCancelled(t *testing.T) {
 		cancel(why)
 		return refuse(w, 400, metav1.StatusReasonBadRequest, "waiting")
 	}
-	if _, err := Run(ctx, s.client(), Options{}, []target.Container{web}, io.Discard); !errors.Is(err, why) {
+	if _, err := Run(ctx, s.client(), Options{}, requestsFor(web), io.Discard); !errors.Is(err, why) {
 		t.Errorf("error %v, want %v", err, why)
 	}
 	if left := s.left(); len(left) > 0 {
@@ -414,4 +414,18 @@ func TestSignals(t *testing.T) {
 	if want := "kubectl delete pod seccomp-probe-node-a-"; !strings.Contains(words.String(), want) {
 		t.Errorf("the second signal printed %q, want %q in it", words.String(), want)
 	}
+}
+
+// requestsFor has one request for each node of some containers.
+func requestsFor(containers ...target.Container) (list []Request) {
+	for _, node := range target.Nodes(containers) {
+		r := Request{Node: node}
+		for _, c := range containers {
+			if c.Node == node {
+				r.Containers = append(r.Containers, c)
+			}
+		}
+		list = append(list, r)
+	}
+	return list
 }

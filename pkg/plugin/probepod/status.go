@@ -55,7 +55,7 @@ func (p *probe) watchOnce(ctx context.Context, version string, send func(event) 
 			send(event{err: p.gone()})
 			return
 		case failure.IsRBAC(err):
-			send(event{err: p.request("get", "").Of("look at "+p.String(), err)})
+			send(event{err: p.permission("get", "").Of("look at "+p.String(), err)})
 			return
 		case err != nil:
 			send(event{problem: "the API server does not answer: " + failure.Clip(err.Error())})
@@ -69,7 +69,7 @@ func (p *probe) watchOnce(ctx context.Context, version string, send func(event) 
 		ResourceVersion: version,
 	})
 	if failure.IsRBAC(err) {
-		send(event{err: p.request("watch", "").Of("watch "+p.String(), err)})
+		send(event{err: p.permission("watch", "").Of("watch "+p.String(), err)})
 		return
 	}
 	if err != nil {
@@ -179,13 +179,13 @@ func (p *probe) fatal(pod *corev1.Pod) error {
 			return nil
 		}
 		// kubelet's admission failed it before any container was made.
-		return failure.New(ErrNode, start, said(pod.Status.Reason, pod.Status.Message), nodeRemedy(pod.Status.Reason, p.node))
+		return failure.New(ErrNode, start, said(pod.Status.Reason, pod.Status.Message), nodeRemedy(pod.Status.Reason, p.request.Node))
 	}
 	if w := c.State.Waiting; w != nil {
 		switch w.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
 			"ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
-			return failure.New(ErrImage, start, "image "+p.opts.Image+": "+said(w.Reason, w.Message), imageRemedy(w.Reason, p.node))
+			return failure.New(ErrImage, start, "image "+p.opts.Image+": "+said(w.Reason, w.Message), imageRemedy(w.Reason, p.request.Node))
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff":
 			return failure.New(ErrContainer, start, said(w.Reason, w.Message), p.containerRemedy())
 		}
@@ -232,7 +232,7 @@ func (p *probe) refusal(err error) error {
 	}
 	switch {
 	case failure.IsRBAC(err), apierrors.IsUnauthorized(err):
-		return p.request("create", "").Of(op, err)
+		return p.permission("create", "").Of(op, err)
 	case strings.Contains(text, "violates PodSecurity"):
 		return explain(ErrPodSecurity, "let privileged pods into the namespace by `"+p.opts.kubectl()+" label --overwrite namespace "+ns+
 			" pod-security.kubernetes.io/enforce=privileged`, or name another by --probe-namespace")
@@ -253,10 +253,10 @@ func (p *probe) refusal(err error) error {
 func (p *probe) nodeTrouble() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	node, err := p.client.Nodes().Get(ctx, p.node, metav1.GetOptions{})
+	node, err := p.client.Nodes().Get(ctx, p.request.Node, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return "the cluster has no node " + p.node + " any more"
+		return "the cluster has no node " + p.request.Node + " any more"
 	case err == nil:
 		if s := target.NotReady(node); s != "" {
 			return s

@@ -28,6 +28,7 @@ type Container struct {
 	Node                   string
 	Image                  string
 	RestartCount           int32
+	Declared               Declared
 }
 
 // String is the container as an operand.
@@ -124,6 +125,7 @@ func running(pod *corev1.Pod, name string) (Container, error) {
 		Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID),
 		Name: spec.Name, ID: status.ContainerID, Node: pod.Spec.NodeName,
 		Image: spec.Image, RestartCount: status.RestartCount,
+		Declared: declared(pod, spec),
 	}, nil
 }
 

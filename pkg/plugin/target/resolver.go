@@ -51,17 +51,21 @@ func (r Resolver) Resolve(ctx context.Context, o Operand) ([]Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	var nodes []string
-	for _, c := range containers {
-		nodes = append(nodes, c.Node)
-	}
-	slices.Sort(nodes)
-	for _, node := range slices.Compact(nodes) {
-		if err := r.checkNode(ctx, node); err != nil {
+	for _, node := range Nodes(containers) {
+		if err := r.CheckNode(ctx, node); err != nil {
 			return nil, err
 		}
 	}
 	return containers, nil
+}
+
+// Nodes are those of containers, each once, in the order of their names.
+func Nodes(containers []Container) (nodes []string) {
+	for _, c := range containers {
+		nodes = append(nodes, c.Node)
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
 }
 
 func (r Resolver) containers(ctx context.Context, o Operand) ([]Container, error) {
@@ -195,9 +199,9 @@ func (r Resolver) selected(ctx context.Context, op string, o Operand, object run
 	return list.Items, nil
 }
 
-// checkNode returns an error if a node cannot run a probe. A user who may not
+// CheckNode returns an error if a node cannot run a probe. A user who may not
 // look at nodes is not kept from trying.
-func (r Resolver) checkNode(ctx context.Context, name string) error {
+func (r Resolver) CheckNode(ctx context.Context, name string) error {
 	op := "read containers on node " + name
 	node, err := r.Client.Nodes().Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -205,7 +209,7 @@ func (r Resolver) checkNode(ctx context.Context, name string) error {
 		return nil
 	case apierrors.IsNotFound(err):
 		return &failure.Error{Kind: ErrNodeNotReady, Op: op, Err: err,
-			Said: "the cluster has no such node any more", Remedy: "see `kubectl get nodes`"}
+			Said: "the cluster has no such node", Remedy: "see `kubectl get nodes`"}
 	case err != nil:
 		return failure.Request{Verb: "get", Resource: "nodes"}.Of(op, err)
 	}

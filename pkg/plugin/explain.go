@@ -27,11 +27,12 @@ type explainOptions struct {
 	ABI     syscalls.ABI // zero: the first of the source's that has the syscall
 	Syscall string
 	Args    []string
+	View    string
 }
 
 func newExplainCommand(c *common, name string) *cobra.Command {
 	flags, output := new(sourceFlags), newOutputFlags()
-	var abi string
+	var abi, view string
 	cmd := &cobra.Command{
 		Use:                   "explain SOURCE SYSCALL [ARG...] [flags]",
 		DisableFlagsInUseLine: true,
@@ -46,12 +47,17 @@ SOURCE is
 SYSCALL is a name or a number. An ARG is a value, in the order of the parameters,
 or NAME=VALUE with the kernel's name of a parameter or arg0 to arg5; arguments that
 are not given are 0. A VALUE is numbers and names of flags, joined by "|"; one
-below 0 needs the NAME. Without any ARG, all that can happen is shown.`,
+below 0 needs the NAME. Without any ARG, all that can happen is shown.
+
+With --view kernel, a call gets what the filters let it get with any value of what
+the kernel ignores of its arguments, such as the upper half of an int.`,
 		Example: examples(name,
 			`# May the pod web make a user namespace? Who says so?`,
 			`kubectl seccomp explain web clone flags=CLONE_NEWUSER`,
 			`# What becomes of socket, whatever its arguments?`,
 			`kubectl seccomp explain web socket`,
+			`# Can it get around that with what the kernel does not look at?`,
+			`kubectl seccomp explain web socket AF_VSOCK --view kernel`,
 			`# By position, for 32-bit programs, under a profile`,
 			`kubectl seccomp explain ./profile.json socket AF_VSOCK SOCK_STREAM --abi 386`),
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -61,7 +67,7 @@ below 0 needs the NAME. Without any ARG, all that can happen is shown.`,
 			return fmt.Errorf("%s takes a source, a syscall and perhaps arguments of it; see `%s --help`", cmd.Name(), cmd.CommandPath())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := &explainOptions{common: c}
+			o := &explainOptions{common: c, View: view}
 			if err := o.Complete(flags, output, abi, args); err != nil {
 				return err
 			}
@@ -70,6 +76,7 @@ below 0 needs the NAME. Without any ARG, all that can happen is shown.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&abi, "abi", "", "ABI of the call; default: the first of the machine's that has the syscall")
+	addView(cmd.Flags(), &view)
 	output.add(cmd)
 	return cmd
 }
@@ -77,6 +84,9 @@ below 0 needs the NAME. Without any ARG, all that can happen is shown.`,
 // Complete turns flags and operands into what is to be done.
 func (o *explainOptions) Complete(flags *sourceFlags, output *outputFlags, abi string, args []string) (err error) {
 	o.Syscall, o.Args = args[1], args[2:]
+	if err := completeView(&o.View); err != nil {
+		return err
+	}
 	if abi != "" {
 		if o.ABI, err = syscalls.ParseABI(abi); err != nil {
 			return fmt.Errorf("--abi: %w", err)
@@ -117,7 +127,7 @@ func (o *explainOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e, err := explain(s, abi, call, len(o.Args) > 0)
+	e, err := explain(s, o.View, abi, call, len(o.Args) > 0)
 	if err != nil {
 		return err
 	}
@@ -126,11 +136,11 @@ func (o *explainOptions) Run(ctx context.Context) error {
 
 // explain tells what is done with a syscall and, if asked for or the same for
 // all, with one call of it.
-func explain(s *source.Source, abi syscalls.ABI, call bpf.Data, asked bool) (*v1alpha1.Explanation, error) {
+func explain(s *source.Source, view string, abi syscalls.ABI, call bpf.Data, asked bool) (*v1alpha1.Explanation, error) {
 	if s.Dump.States[0].Mode == wire.ModeStrict.String() {
 		return nil, fmt.Errorf("explain %s: its main thread is in seccomp's strict mode, which has no filters", s.Name())
 	}
-	p, err := s.Policy(0)
+	p, err := policyIn(view, s, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +151,7 @@ func explain(s *source.Source, abi syscalls.ABI, call bpf.Data, asked bool) (*v1
 	name, _ := abi.Name(call.NR)
 	e := &v1alpha1.Explanation{
 		TypeMeta: v1alpha1.TypeMeta("Explanation"), Source: s.Dump.Source,
-		ABI: abi.String(), Syscall: name, NR: fmt.Sprintf("%#x", call.NR),
+		ABI: abi.String(), Syscall: name, NR: fmt.Sprintf("%#x", call.NR), View: view,
 		Decisions: []v1alpha1.Decision{}, Background: backgroundOf(name),
 	}
 	for _, param := range abi.Params(name) {
@@ -158,23 +168,28 @@ func explain(s *source.Source, abi syscalls.ABI, call bpf.Data, asked bool) (*v1
 	if !asked {
 		return e, nil
 	}
-	e.Verdict, err = decide(s, p, abi, call)
+	e.Verdict, err = decide(s, p, view, abi, call)
 	return e, err
 }
 
-// decide runs the filters with a call. What they do must be what the policy says.
-func decide(s *source.Source, p *policy.Policy, abi syscalls.ABI, call bpf.Data) (*v1alpha1.Verdict, error) {
+// decide runs the filters with a call or, in a view, with one that the kernel
+// cannot tell from it. What they do must be what the policy says.
+func decide(s *source.Source, p *policy.Policy, view string, abi syscalls.ABI, call bpf.Data) (*v1alpha1.Verdict, error) {
 	stack := s.Stacks[0]
-	run := stack.Run(&call, s.Order())
-	if o := p.Outcome(&call); !o.Undecided && o.Return != run.Ret {
-		return nil, fmt.Errorf("internal error: the filters of %s return %s for %+v, and were found to return %s",
-			s.Name(), run.Ret.Format(abi), call, o.Format(abi))
+	by, err := p.Show(&call)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name(), err)
 	}
-	v := &v1alpha1.Verdict{
-		Witness: *newWitness(policy.Scope{ABI: abi}, call),
-		Action:  actionOf(policy.Outcome{Return: run.Ret}, abi),
+	run := stack.Run(&by, s.Order())
+	outcome := policy.Outcome{Return: run.Ret}
+	if view != "" {
+		outcome = p.Outcome(&call)
 	}
-	if run.Filter < 0 {
+	v := &v1alpha1.Verdict{Witness: *newWitness(policy.Scope{ABI: abi}, call), Action: actionOf(outcome, abi)}
+	if by != call {
+		v.ReachedBy = newWitness(policy.Scope{ABI: abi}, by)
+	}
+	if outcome.Undecided || run.Filter < 0 {
 		return v, nil
 	}
 	var text bytes.Buffer

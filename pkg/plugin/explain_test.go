@@ -8,8 +8,31 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
+
+// wide denies socket(AF_VSOCK, …) with zeros above the int only, and so to nobody
+// who knows.
+var wide = bpf.Filter{
+	{Op: bpf.LdAbsW, K: 4},
+	{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 7},
+	{Op: bpf.LdAbsW, K: 0},
+	{Op: bpf.JeqK, K: 41, Jf: 5},
+	{Op: bpf.LdAbsW, K: 20}, // args[0] high
+	{Op: bpf.JeqK, K: 0, Jf: 3},
+	{Op: bpf.LdAbsW, K: 16},
+	{Op: bpf.JeqK, K: 40, Jf: 1},
+	{Op: bpf.RetK, K: uint32(bpf.Errno.With(97))},
+	{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+}
+
+// podsAndWide are the fixtures and a pod with that filter.
+func podsAndWide() *fakeCluster {
+	c := pods()
+	c.pods["wide"] = []fakePod{{name: "wide", subject: wire.ModeFilter, stack: bpf.Stack{wide}}}
+	return c
+}
 
 func TestExplainGolden(t *testing.T) {
 	for _, args := range []string{
@@ -23,10 +46,13 @@ func TestExplainGolden(t *testing.T) {
 		"explain vsock 999",
 		"explain vsock socket --abi x32",
 		"explain vsock socket AF_VSOCK -o yaml",
+		"explain wide socket AF_VSOCK",
+		"explain wide socket AF_VSOCK --view kernel",
+		"explain vsock socket --view kernel",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Setenv("COLUMNS", "")
-			code, stdout, stderr := plugin(pods(), strings.Fields(args)...)
+			code, stdout, stderr := plugin(podsAndWide(), strings.Fields(args)...)
 			if code != 0 {
 				t.Errorf("exit code %d: %s", code, stderr)
 			}
@@ -92,6 +118,50 @@ func TestExplainVerdict(t *testing.T) {
 	}
 }
 
+// TestExplainKernelView holds the kernel's view of a call against a run of the
+// filter with the call that is said to show it: one that has the same int.
+func TestExplainKernelView(t *testing.T) {
+	for _, test := range []struct {
+		args   string
+		filter bpf.Filter
+		want   bpf.Return
+		itself bool // shown by the call itself
+	}{
+		{"wide socket 40", wide, bpf.Allow.With(0), false},
+		{"wide socket 0x200000028", wide, bpf.Allow.With(0), true},
+		{"wide socket 41", wide, bpf.Allow.With(0), true},
+		{"vsock socket 40", vsock, bpf.Errno.With(97), true},
+		{"vsock socket 41", vsock, bpf.Allow.With(0), true},
+	} {
+		code, stdout, stderr := plugin(podsAndWide(), append(strings.Fields("explain "+test.args), "--view=kernel", "-o", "json")...)
+		var e v1alpha1.Explanation
+		if err := json.Unmarshal([]byte(stdout), &e); code != 0 || err != nil || e.View != v1alpha1.ViewKernel || e.Verdict == nil {
+			t.Errorf("%s: %d, %v, %s%s", test.args, code, err, stdout, stderr)
+			continue
+		}
+		v := e.Verdict
+		shown := v.Args
+		if v.ReachedBy != nil {
+			shown = v.ReachedBy.Args
+		}
+		call := bpf.Data{NR: 41, Arch: syscalls.AMD64.AuditArch()}
+		var asked uint64
+		if _, err := fmt.Sscan(v.Args[0]+" "+shown[0], &asked, &call.Args[0]); err != nil {
+			t.Fatal(err)
+		}
+		run := (bpf.Stack{test.filter}).Run(&call, syscalls.AMD64.ByteOrder())
+		if run.Ret != test.want || v.Action.Action != test.want.Action().String() || uint32(asked) != uint32(call.Args[0]) ||
+			v.DecidedBy == nil || v.DecidedBy.PC != run.PC || (v.ReachedBy == nil) != test.itself {
+			t.Errorf("%s: %+v, by %+v; the filter returns %v at %d for %#x", test.args, v, v.ReachedBy, run.Ret, run.PC, call.Args[0])
+		}
+		for _, d := range e.Decisions {
+			if d.Holds && d.Action != v.Action {
+				t.Errorf("%s: %+v holds and gives %+v", test.args, d, v.Action)
+			}
+		}
+	}
+}
+
 func TestExplainErrors(t *testing.T) {
 	files(t)
 	for args, want := range map[string]string{
@@ -105,6 +175,7 @@ func TestExplainErrors(t *testing.T) {
 		"explain stack socket 1|":                  `argument "1|": `,
 		"explain stack socket 0x10000000000000000": `is neither a number`,
 		"explain stack socketcall --abi amd64":     `no ABI of [amd64] has it`,
+		"explain stack socket --view sideways":     `--view "sideways": want written or kernel`,
 		"explain stack socket --abi arm64":         `--abi arm64: default/pod/stack:main has only [amd64 x32 386]`,
 		"explain stack socket --abi pdp11":         `--abi: `,
 		"explain strict socket":                    `its main thread is in seccomp's strict mode`,

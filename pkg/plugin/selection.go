@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
@@ -24,10 +25,36 @@ func (s *selection) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&s.Syscalls, "syscall", nil, "Show only these syscalls")
 	flags.BoolVar(&s.Risky, "risky", false, "Show only syscalls with a known risk, and the risk")
 	flags.BoolVar(&s.Reduced, "reduce", false, "Show whether calls are denied, mediated or executed, and not in which manner")
-	flags.StringVar(&s.View, "view", viewWritten, "What arguments are: whole registers as filters are written, or what the kernel looks at: written, kernel")
+	addView(flags, &s.View)
 }
 
 const viewWritten = "written"
+
+func addView(flags *pflag.FlagSet, view *string) {
+	flags.StringVar(view, "view", viewWritten, "What arguments are: whole registers as filters are written, or what the kernel looks at: written, kernel")
+}
+
+// completeView checks what --view says and brings it into the form that is
+// printed.
+func completeView(view *string) error {
+	switch *view {
+	case viewWritten:
+		*view = ""
+	case v1alpha1.ViewKernel:
+	default:
+		return fmt.Errorf("--view %s: want written or kernel", failure.Quote(*view))
+	}
+	return nil
+}
+
+// policyIn is a policy of a source, in the view that is asked for.
+func policyIn(view string, from *source.Source, state int) (*policy.Policy, error) {
+	p, err := from.Policy(state)
+	if err == nil && view == v1alpha1.ViewKernel {
+		p = p.KernelView()
+	}
+	return p, err
+}
 
 // complete checks what the flags say and brings it into the form that is printed.
 func (s *selection) complete() error {
@@ -43,14 +70,7 @@ func (s *selection) complete() error {
 			return fmt.Errorf("--syscall %s: there is none of that name in Linux %s", failure.Quote(name), syscalls.KernelVersion)
 		}
 	}
-	switch s.View {
-	case viewWritten:
-		s.View = ""
-	case v1alpha1.ViewKernel:
-	default:
-		return fmt.Errorf("--view %s: want written or kernel", failure.Quote(s.View))
-	}
-	return nil
+	return completeView(&s.View)
 }
 
 // all tells whether everything is listed, as it is written.
@@ -69,11 +89,7 @@ func (s *selection) shown() *v1alpha1.Selection {
 
 // policyOf is a policy of a source, in the view that is asked for.
 func (s *selection) policyOf(from *source.Source, state int) (*policy.Policy, error) {
-	p, err := from.Policy(state)
-	if err == nil && s.View == v1alpha1.ViewKernel {
-		p = p.KernelView()
-	}
-	return p, err
+	return policyIn(s.View, from, state)
 }
 
 // has tells whether calls of an ABI, by the name it is printed with, and of a

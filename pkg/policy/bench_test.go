@@ -12,7 +12,8 @@ import (
 )
 
 // rawStacks are, if POLICY_FILTERS names a directory, the raw little-endian
-// filters *.bpf in it.
+// filters *.bpf in it, each by itself; and for those named NAME.N.bpf, N being 0
+// for the oldest, the stack NAME besides.
 func rawStacks(t testing.TB) (names []string, stacks []bpf.Stack) {
 	dir := os.Getenv("POLICY_FILTERS")
 	if dir == "" {
@@ -22,7 +23,8 @@ func rawStacks(t testing.TB) (names []string, stacks []bpf.Stack) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no filters in %s: %v", dir, err)
 	}
-	for _, file := range files {
+	parts := map[string]bpf.Stack{}
+	for _, file := range files { // in lexical order
 		raw, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -31,8 +33,16 @@ func rawStacks(t testing.TB) (names []string, stacks []bpf.Stack) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		names = append(names, strings.TrimSuffix(filepath.Base(file), ".bpf"))
+		name := strings.TrimSuffix(filepath.Base(file), ".bpf")
+		names = append(names, name)
 		stacks = append(stacks, bpf.Stack{f})
+		if whole, n, ok := strings.Cut(name, "."); ok && strings.Trim(n, "0123456789") == "" {
+			parts[whole] = append(parts[whole], f)
+		}
+	}
+	for name, s := range parts {
+		names = append(names, name)
+		stacks = append(stacks, s)
 	}
 	return names, stacks
 }

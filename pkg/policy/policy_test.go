@@ -11,9 +11,14 @@ import (
 )
 
 // TestOutcomeIsWhatFiltersReturn asks policies and filters about 200,000 calls
-// each.
+// each: of the fixtures and of the rawStacks.
 func TestOutcomeIsWhatFiltersReturn(t *testing.T) {
-	for name, s := range fixtures() {
+	stacks := fixtures()
+	names, raw := rawStacks(t)
+	for i, name := range names {
+		stacks[name] = raw[i]
+	}
+	for name, s := range stacks {
 		t.Run(name, func(t *testing.T) {
 			p := mustOf(t, s)
 			if !p.Decided() {

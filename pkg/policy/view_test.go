@@ -82,10 +82,19 @@ func TestKernelViewIsReachable(t *testing.T) {
 		for range 3000 {
 			d := *calls.next()
 			want := v.Outcome(&d)
-			if _, err := v.confirm(d, want); err != nil {
+			shown, err := v.Show(&d)
+			if err != nil {
 				t.Fatalf("%s: %+v: %v", name, d, err)
 			}
 			ignored := ignoredBits(d.Arch, d.NR)
+			if got := s.Run(&shown, le).Ret; got != want.Return || v.Outcome(&shown) != want || shown.NR != d.NR || shown.Arch != d.Arch || shown.IP != d.IP {
+				t.Fatalf("%s: %+v is shown by %+v, which gets %v, want %v", name, d, shown, got, want)
+			}
+			for i := range d.Args {
+				if (d.Args[i]^shown.Args[i])&^ignored[i] != 0 {
+					t.Fatalf("%s: %+v is shown by %+v, which the kernel can tell from it", name, d, shown)
+				}
+			}
 			other := *calls.next()
 			for i := range d.Args {
 				d.Args[i] = d.Args[i]&^ignored[i] | other.Args[i]&ignored[i]

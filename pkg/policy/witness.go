@@ -68,6 +68,18 @@ func setBit(d *bpf.Data, w word, bit int) {
 	}
 }
 
+// Show returns a call with which the filters do what p's Outcome for d is: they
+// have been run with it. That is d itself or else, for a view, one that differs
+// from d in what the kernel ignores. If the outcome is undecided it is d, of which
+// nothing is shown. The error, if any, is an internal one.
+func (p *Policy) Show(d *bpf.Data) (bpf.Data, error) {
+	want := p.Outcome(d)
+	if want.Undecided || p.stack.Run(d, p.order).Ret == want.Return {
+		return *d, nil
+	}
+	return p.confirm(*d, want)
+}
+
 // confirm runs p's filters with a call and returns the call, if they do what
 // the policy says. For a view it first chooses the bits that the view leaves
 // free.

@@ -95,11 +95,15 @@ func (d Difference) deepCopy() Difference {
 		d.Numbers = &numbers
 	}
 	if d.Witness != nil {
-		witness := *d.Witness
-		witness.Args, witness.ArgsB = slices.Clone(witness.Args), slices.Clone(witness.ArgsB)
+		witness := d.Witness.deepCopy()
 		d.Witness = &witness
 	}
 	return d
+}
+
+func (w Witness) deepCopy() Witness {
+	w.Args, w.ArgsB = slices.Clone(w.Args), slices.Clone(w.ArgsB)
+	return w
 }
 
 // cloneEach returns the copies of a slice's elements, nil for nil.

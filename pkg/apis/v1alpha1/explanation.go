@@ -15,6 +15,8 @@ type Explanation struct {
 	ABI     string `json:"abi"`
 	Syscall string `json:"syscall,omitempty"` // absent: the number has no name
 	NR      string `json:"nr"`
+	// View is as in Selection.
+	View string `json:"view,omitempty"`
 	// Parameters are the kernel's, where they are known.
 	Parameters []Parameter `json:"parameters,omitempty"`
 	// Verdict is about the call that was asked for. Absent if none was, and it
@@ -47,7 +49,12 @@ type Verdict struct {
 	Witness `json:",inline"`
 
 	Action Action `json:"action"`
-	// DecidedBy is the instruction that returned Action; absent without filters.
+	// ReachedBy is the call that the filters were run with, if it is another: with
+	// ViewKernel one that the kernel cannot tell from the one that was asked for, and
+	// with which the filters let it get furthest.
+	ReachedBy *Witness `json:"reachedBy,omitempty"`
+	// DecidedBy is the instruction that returned Action; absent without filters,
+	// and if Action is ActionUndecided.
 	DecidedBy *Instruction `json:"decidedBy,omitempty"`
 }
 
@@ -84,7 +91,11 @@ func (e *Explanation) DeepCopyObject() runtime.Object {
 	})
 	if e.Verdict != nil {
 		v := *e.Verdict
-		v.Args, v.ArgsB = slices.Clone(v.Args), slices.Clone(v.ArgsB)
+		v.Witness = v.Witness.deepCopy()
+		if v.ReachedBy != nil {
+			by := v.ReachedBy.deepCopy()
+			v.ReachedBy = &by
+		}
 		if v.DecidedBy != nil {
 			by := *v.DecidedBy
 			by.Listing = slices.Clone(by.Listing)

@@ -23,9 +23,9 @@ func (o *output) explanation(e *v1alpha1.Explanation) {
 		if len(e.Decisions) == 1 {
 			subject = "every " + syscall
 		}
-		o.verdict(style, "%s: %s gets %s (%s)", who, subject, action(v.Action), e.ABI)
+		o.verdict(style, "%s: %s gets %s (%s)%s", who, subject, action(v.Action), e.ABI, view(e.View))
 	} else {
-		o.verdict(terminal.Bold, "%s: what %s gets depends on its arguments (%s)", who, syscall, e.ABI)
+		o.verdict(terminal.Bold, "%s: what %s gets depends on its arguments (%s)%s", who, syscall, e.ABI, view(e.View))
 	}
 	o.printf("\n")
 
@@ -35,7 +35,12 @@ func (o *output) explanation(e *v1alpha1.Explanation) {
 		facts.add("Format", format(e.Source))
 	}
 	if v := e.Verdict; v != nil {
-		facts.add("Decided by", decidedBy(v.DecidedBy))
+		if v.ReachedBy != nil {
+			facts.add("Reached by", v.ReachedBy.Call+", which the kernel cannot tell from "+v.Call)
+		}
+		if v.Action.Action != v1alpha1.ActionUndecided {
+			facts.add("Decided by", decidedBy(v.DecidedBy))
+		}
 	}
 	o.table(facts)
 	if v := e.Verdict; v != nil && v.DecidedBy != nil {

@@ -7,13 +7,20 @@ func selected(s *v1alpha1.Selection) (text string) {
 	if s == nil {
 		return ""
 	}
-	if s.View == v1alpha1.ViewKernel {
-		text += ", as the kernel sees it"
-	}
+	text = view(s.View)
 	if s.Reduced {
 		text += "; by access alone"
 	}
 	return text
+}
+
+// view says behind a verdict what it is about, if not about the filters as they
+// are written.
+func view(v string) string {
+	if v == v1alpha1.ViewKernel {
+		return ", as the kernel sees it"
+	}
+	return ""
 }
 
 // risks lists why syscalls are restricted.

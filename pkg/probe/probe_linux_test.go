@@ -220,7 +220,13 @@ func TestStacked(t *testing.T) {
 		t.Fatalf("%d targets, %d filters, %d stacks, %d states", len(r.targets), len(r.filters), len(r.stacks), len(r.states))
 	}
 	for i, c := range []container{a, b, none} {
-		if got := r.targets[i]; *got != (wire.Target{ID: c.ref, PID: c.pid, Processes: 1, Threads: 1}) {
+		got := *r.targets[i]
+		// It was started a moment ago, by a clock that ticks every 10 ms.
+		if age := time.Since(time.Unix(0, got.StartedNS)); age < 0 || age > time.Minute {
+			t.Errorf("target %d: started %v ago", i, age)
+		}
+		got.StartedNS = 0
+		if got != (wire.Target{ID: c.ref, PID: c.pid, Processes: 1, Threads: 1, Comm: "target"}) {
 			t.Errorf("target %d: %+v", i, got)
 		}
 	}

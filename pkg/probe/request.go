@@ -6,12 +6,28 @@ import (
 
 // Request is what to collect.
 type Request struct {
-	Version    string   // of the program that collects, for Hello
-	Targets    []string // container IDs as a pod's status has them: containerd://…
-	AllThreads bool     // stop every thread that has filters
+	Version string // of the program that collects, for Hello
+
+	// Targets are containers, by their ID as a pod's status has it
+	// (containerd://4bf5122f…); single processes of the node (pid://4711); and
+	// the reference containers of the probe's own pod (reference://0).
+	Targets []string
+	// All adds every container and every process outside of one that has a thread
+	// with a seccomp mode: container://ID, pid://PID. What is a target already,
+	// and this process, are left out.
+	All bool
+
+	AllThreads bool // stop every thread that has filters
+	Config     bool // read the OCI configuration of containers, and what kubelet does by default
+	// Localhost are the profiles that targets declare (localhostProfile of a
+	// pod's seccompProfile: a path below kubelet's folder for them), to be read.
+	Localhost map[string]string
 
 	MaxThreads int // that are looked at per target; 0: DefaultMaxThreads
 }
+
+// maxFound is how many targets Request.All adds.
+const maxFound = 4096
 
 // Limits of what is done for one target.
 const (

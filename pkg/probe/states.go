@@ -10,7 +10,7 @@ import (
 )
 
 // count adds a process' threads to the target's states.
-func (t *target) count(threads []proc.Thread, readings map[int]reading) error {
+func (t *target) count(p proc.Process, threads []proc.Thread, readings map[int]reading) error {
 	counted := false
 	stacks := make(map[*ptrace.Reading]int)
 	for _, thread := range threads {
@@ -20,6 +20,9 @@ func (t *target) count(threads []proc.Thread, readings map[int]reading) error {
 		if !counted {
 			counted = true
 			t.aliveProcesses++
+			if p.Low && native().Bits() == 64 {
+				t.aliveCompat++
+			}
 		}
 		t.aliveThreads++
 		r, ok := readings[thread.TID]
@@ -100,15 +103,28 @@ func (t *target) add(thread proc.Thread, stack int, r reading) {
 	}
 }
 
+// message describes the target.
+func (t *target) message() *wire.Target {
+	init := t.processes[0]
+	m := &wire.Target{
+		ID: t.ref, PID: init.PID, Comm: init.Comm, StartedNS: startedNS(init.Start),
+		Processes: t.aliveProcesses, Threads: t.aliveThreads, Compat: t.aliveCompat,
+	}
+	if t.single {
+		m.Container = string(t.container)
+	}
+	return m
+}
+
 // report writes the target and its states.
 func (t *target) report() error {
 	if t.aliveProcesses == 0 {
 		if len(t.problems) > 0 {
 			return t.rest()
 		}
-		return t.problem(&wire.Problem{Code: wire.CodeExited, Op: "read the threads", Detail: "the container ended meanwhile"})
+		return t.problem(&wire.Problem{Code: wire.CodeExited, Op: "read the threads", Detail: "the " + t.what() + " ended meanwhile"})
 	}
-	messages := []wire.Message{&wire.Target{ID: t.ref, PID: t.processes[0].PID, Processes: t.aliveProcesses, Threads: t.aliveThreads}}
+	messages := []wire.Message{t.message()}
 	for _, s := range t.states {
 		messages = append(messages, s)
 	}

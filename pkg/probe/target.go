@@ -10,11 +10,13 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
-// target is one container of a run.
+// target is one container, or one process, of a run.
 type target struct {
 	*collector
 	ref       string
-	processes []proc.Process // the init first, then by age
+	processes []proc.Process   // the init first, then by age
+	container proc.ContainerID // that they are in, "" if in none
+	single    bool             // it is the process, not the container
 
 	threads  int                    // looked at
 	failures int                    // threads that did not stop in time
@@ -25,7 +27,7 @@ type target struct {
 	states   []*wire.State          // in the order in which they were found: the subject's first
 	byKey    map[stateKey]*stateful // the same
 
-	aliveProcesses, aliveThreads int
+	aliveProcesses, aliveThreads, aliveCompat int
 }
 
 type stateKey struct {
@@ -61,6 +63,14 @@ func newTarget(c *collector, ref string, processes []proc.Process) *target {
 	}
 }
 
+// what names in a sentence what the target stands and falls with.
+func (t *target) what() string {
+	if t.single {
+		return "process"
+	}
+	return "container's init"
+}
+
 // read looks at processes of the target. Its error is the sink's.
 func (t *target) read(ctx context.Context, processes []proc.Process) error {
 	for _, p := range processes {
@@ -84,7 +94,7 @@ func (t *target) readProcess(ctx context.Context, p proc.Process) error {
 		threads, more, err := t.fs.Threads(p, t.req.MaxThreads-t.threads)
 		if errors.Is(err, proc.ErrGone) {
 			if p == t.processes[0] {
-				return t.problem(&wire.Problem{PID: p.PID, Code: wire.CodeExited, Op: "read the threads", Detail: "the container's init ended meanwhile"})
+				return t.problem(&wire.Problem{PID: p.PID, Code: wire.CodeExited, Op: "read the threads", Detail: "the " + t.what() + " ended meanwhile"})
 			}
 			return nil
 		}
@@ -101,7 +111,7 @@ func (t *target) readProcess(ctx context.Context, p proc.Process) error {
 			}
 		}
 		t.threads += len(threads)
-		if err := t.count(threads, readings); err != nil {
+		if err := t.count(p, threads, readings); err != nil {
 			return err
 		}
 		if more {

@@ -1,11 +1,8 @@
 package proc
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -111,101 +108,4 @@ func elementID(element string) ContainerID {
 		return ContainerID(name[i+1:])
 	}
 	return ""
-}
-
-// Process is a process of a container.
-type Process struct {
-	PID   int    // thread group ID, in the PID namespace of the FS
-	PPID  int    // its parent
-	NSPID int    // PID in the innermost PID namespace it is in
-	Start uint64 // when it was created, in clock ticks since boot; with PID, its identity
-}
-
-// Containers finds the processes of containers in one walk over all of the
-// node's. Those that start during the walk may or may not be found; those that
-// end are not an error. Processes that are dead and not yet reaped count.
-func (fsys FS) Containers(ctx context.Context, ids []ContainerID) (map[ContainerID][]Process, error) {
-	pids, err := fsys.numbers()
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	text, err := fsys.read("1", "cgroup")
-	if err != nil {
-		return nil, fmt.Errorf("read the node's own cgroup: %w", err)
-	}
-	node := parseCgroup(text)
-
-	found := make(map[ContainerID][]Process, len(ids))
-	for _, id := range ids {
-		found[id] = nil
-	}
-	for _, pid := range pids {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		text, err := fsys.read(strconv.Itoa(pid), "cgroup")
-		if err != nil {
-			continue
-		}
-		id := parseCgroup(text).container(node)
-		if _, wanted := found[id]; !wanted {
-			continue
-		}
-		if p, err := fsys.process(pid); err == nil {
-			found[id] = append(found[id], p)
-		}
-	}
-	return found, nil
-}
-
-func (fsys FS) process(pid int) (Process, error) {
-	text, err := fsys.read(strconv.Itoa(pid), "stat")
-	if err != nil {
-		return Process{}, err
-	}
-	stat, err := parseStat(text)
-	if err != nil {
-		return Process{}, err
-	}
-	if text, err = fsys.read(strconv.Itoa(pid), "status"); err != nil {
-		return Process{}, err
-	}
-	status, err := parseStatus(text)
-	if err != nil {
-		return Process{}, err
-	}
-	return Process{PID: pid, PPID: stat.ppid, NSPID: status.nspid, Start: stat.start}, nil
-}
-
-// Init returns the index of a container's init: the process that the runtime
-// started as the container's.
-//
-// That it is PID 1 of its namespace does not tell, since a pod's containers may
-// share one (shareProcessNamespace, hostPID) and a container may make more. What
-// tells is that its parent is not in the container, which holds only for it, for
-// what was brought in later (kubectl exec, a probe) and for orphans that were
-// adopted outside; and of these it is the oldest. Ticks are as long as 10 ms, so
-// the ties are broken by PID in the namespace, where the lower was first.
-func Init(ps []Process) int {
-	inside := make(map[int]bool, len(ps))
-	for _, p := range ps {
-		inside[p.PID] = true
-	}
-	init := -1
-	for i, p := range ps {
-		if init < 0 || compareInit(p, ps[init], inside) < 0 {
-			init = i
-		}
-	}
-	return init
-}
-
-func compareInit(p, q Process, inside map[int]bool) int {
-	if a, b := inside[p.PPID], inside[q.PPID]; a != b {
-		if b {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Or(cmp.Compare(p.Start, q.Start), cmp.Compare(p.NSPID, q.NSPID), cmp.Compare(p.PID, q.PID))
 }

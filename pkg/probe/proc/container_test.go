@@ -1,13 +1,8 @@
 package proc
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -97,84 +92,4 @@ func FuzzCgroup(f *testing.F) {
 			t.Errorf("container %q", id)
 		}
 	})
-}
-
-func TestInit(t *testing.T) {
-	const outside = 1
-	for _, tt := range []struct {
-		name string
-		ps   []Process
-		want int
-	}{
-		{"alone", []Process{{PID: 10, PPID: outside, NSPID: 1, Start: 5}}, 10},
-		{"with children, PIDs wrapped", []Process{{PID: 4, PPID: 900, NSPID: 7, Start: 6}, {PID: 900, PPID: outside, NSPID: 1, Start: 5}}, 900},
-		{"with an exec'd one", []Process{{PID: 20, PPID: outside, NSPID: 30, Start: 9}, {PID: 10, PPID: outside, NSPID: 1, Start: 5}}, 10},
-		{"in a shared PID namespace", []Process{{PID: 21, PPID: 20, NSPID: 8, Start: 5}, {PID: 20, PPID: outside, NSPID: 7, Start: 5}, {PID: 22, PPID: outside, NSPID: 9, Start: 6}}, 20},
-		{"with a nested PID namespace", []Process{{PID: 11, PPID: 10, NSPID: 1, Start: 5}, {PID: 10, PPID: outside, NSPID: 1, Start: 5}}, 10},
-		{"exec'd in the same tick", []Process{{PID: 8, PPID: outside, NSPID: 2, Start: 5}, {PID: 10, PPID: outside, NSPID: 1, Start: 5}}, 10},
-		{"with no parent outside", []Process{{PID: 11, PPID: 10, Start: 6}, {PID: 10, PPID: 11, Start: 5}}, 10},
-	} {
-		if got := tt.ps[Init(tt.ps)].PID; got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
-
-// fakeProc makes a /proc of files.
-func fakeProc(t *testing.T, files map[string]string) FS {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		name = filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return FS(root)
-}
-
-func fakeStat(pid, ppid, start int) string {
-	return fmt.Sprintf("%d (a) b) S %d 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 9 9\n", pid, ppid, start)
-}
-
-func fakeStatus(nspid string) string {
-	return "Name:\ta\nState:\tS (sleeping)\nNSpid:\t" + nspid + "\nSeccomp:\t0\n"
-}
-
-// TestContainers walks a /proc in which processes are gone, or half gone, or
-// unreadable.
-func TestContainers(t *testing.T) {
-	fsys := fakeProc(t, map[string]string{
-		"1/cgroup":     "0::/init.scope\n",
-		"self":         "",
-		"10/cgroup":    "0::/kubepods/pod1/" + string(idA) + "\n",
-		"10/stat":      fakeStat(10, 1, 500),
-		"10/status":    fakeStatus("10\t1"),
-		"11/cgroup":    "0::/kubepods/pod1/" + string(idA) + "/nested\n",
-		"11/stat":      fakeStat(11, 10, 501),
-		"11/status":    fakeStatus("11\t7"),
-		"12/cgroup":    "0::/kubepods/pod1/" + string(idA) + "\n", // its stat is gone
-		"13/comm":      "",                                        // its cgroup is gone
-		"14/cgroup":    "0::/kubepods/pod1/" + string(idA) + "\n",
-		"14/stat":      "14 (x) S\n",
-		"15/cgroup/no": "", // cannot be read
-		"16/cgroup":    "0::/kubepods/pod2/" + string(idB) + "\n",
-	})
-	got, err := fsys.Containers(t.Context(), []ContainerID{idA, ContainerID(strings.Repeat("9", 64))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[ContainerID][]Process{
-		idA:                                  {{PID: 10, PPID: 1, NSPID: 1, Start: 500}, {PID: 11, PPID: 10, NSPID: 7, Start: 501}},
-		ContainerID(strings.Repeat("9", 64)): nil,
-	}
-	for _, ps := range got {
-		sortByPID(ps)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
 }

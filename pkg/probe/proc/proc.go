@@ -26,8 +26,12 @@ type FS string
 // Host is where it is mounted everywhere.
 const Host FS = "/proc"
 
-// ErrGone is the error for a process or thread that has ended, or was never.
-var ErrGone = errors.New("no such process or thread")
+var (
+	// ErrGone is the error for a process or thread that has ended, or was never.
+	ErrGone = errors.New("no such process or thread")
+	// ErrNotProcess is the error for a thread where a process is wanted.
+	ErrNotProcess = errors.New("not a process")
+)
 
 // maxFile bounds what is read of one file. The largest here is a status with the
 // groups of a process that is in the most there can be, 65536; what is asked of
@@ -47,6 +51,15 @@ func (fsys FS) read(elem ...string) ([]byte, error) {
 		return nil, gone(err)
 	}
 	return text, nil
+}
+
+// link returns what a symbolic link in a process' directory says.
+func (fsys FS) link(pid int, elem ...string) (string, error) {
+	s, err := os.Readlink(fsys.Path(pid, elem...))
+	if err != nil {
+		return "", gone(err)
+	}
+	return s, nil
 }
 
 // gone turns the errors that mean an ended process into ErrGone: there is no
@@ -86,6 +99,7 @@ type stat struct {
 	ppid  int
 	flags uint64
 	start uint64
+	stack uint64 // address of its bottom, 0 if it may not be known
 }
 
 // pfKthread is PF_KTHREAD of include/linux/sched.h.
@@ -100,14 +114,19 @@ func parseStat(text []byte) (stat, error) {
 	}
 	fields := strings.Fields(string(text[end+1:]))
 	// Fields are counted from 1, and the third is the first here.
-	const stateField, ppidField, flagsField, startField = 3 - 3, 4 - 3, 9 - 3, 22 - 3
+	const stateField, ppidField, flagsField, startField, stackField = 3 - 3, 4 - 3, 9 - 3, 22 - 3, 28 - 3
 	if len(fields) <= startField || len(fields[stateField]) != 1 {
 		return stat{}, errors.New("stat: too few fields")
 	}
 	ppid, err1 := strconv.Atoi(fields[ppidField])
 	flags, err2 := strconv.ParseUint(fields[flagsField], 10, 64)
 	start, err3 := strconv.ParseUint(fields[startField], 10, 64)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	var stack uint64
+	var err4 error
+	if len(fields) > stackField {
+		stack, err4 = strconv.ParseUint(fields[stackField], 10, 64)
+	}
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return stat{}, fmt.Errorf("stat: %w", err)
 	}
 	return stat{
@@ -116,5 +135,6 @@ func parseStat(text []byte) (stat, error) {
 		ppid:  ppid,
 		flags: flags,
 		start: start,
+		stack: stack,
 	}, nil
 }

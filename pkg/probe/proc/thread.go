@@ -147,7 +147,7 @@ func (fsys FS) WaitChannel(pid, tid int) string {
 
 // status is what is used of /proc/PID/task/TID/status (proc_pid_status(5)).
 type status struct {
-	nspid, tracer int
+	tgid, nspid, tracer int
 	Confinement
 }
 
@@ -162,6 +162,8 @@ func parseStatus(text []byte) (status, error) {
 		value = strings.TrimSpace(value)
 		var err error
 		switch key {
+		case "Tgid":
+			s.tgid, err = strconv.Atoi(value)
 		case "TracerPid":
 			s.tracer, err = strconv.Atoi(value)
 		case "NSpid":

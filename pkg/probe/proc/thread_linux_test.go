@@ -9,7 +9,7 @@ import (
 // TestThreads reads this process and compares with what it knows of itself.
 func TestThreads(t *testing.T) {
 	pid := os.Getpid()
-	p, err := Host.process(pid)
+	p, err := Host.Process(pid)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestParseStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := status{nspid: 1, tracer: 99, Confinement: Confinement{
+	want := status{tgid: 4242, nspid: 1, tracer: 99, Confinement: Confinement{
 		Seccomp: 2, Filters: 3, NoNewPrivs: true,
 		Inheritable: 1, Permitted: 0xa80425fb, Effective: 0xa80425fa, Bounding: 0x1ffffffffff, Ambient: 2,
 	}}
@@ -49,6 +49,10 @@ func TestParseStat(t *testing.T) {
 	got, err := parseStat([]byte("7 (a) Z 1 (\n) S 4200 1 1 0 -1 2097152 0 0 0 0 0 0 0 0 20 0 1 0 123456 0 0\n"))
 	want := stat{comm: "a) Z 1 (\n", state: 'S', ppid: 4200, flags: pfKthread, start: 123456}
 	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	got, err = parseStat([]byte("7 (a) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 2613248 0 18446744073709551615 1 1 140737488347360 0 0\n"))
+	if want = (stat{comm: "a", state: 'S', ppid: 1, start: 5, stack: 140737488347360}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, text := range []string{"", "7", "7 (a", "7 )a( S", "7 (a) S 1", "7 (a) S x 1 1 0 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0", "7 (a) SS 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5"} {

@@ -9,13 +9,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/internal/cprogram"
 	"github.com/kubectl-seccomp/kubectl-seccomp/internal/kerneltest"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
 )
@@ -38,16 +38,12 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		for _, p := range []struct {
-			program *string
-			name    string
-		}{{&targetProgram, "target"}, {&bareProgram, "bare"}} {
-			*p.program = filepath.Join(dir, p.name)
-			out, err := exec.Command("gcc", "-O1", "-Wall", "-pthread", "-o", *p.program, filepath.Join("testdata", p.name+".c")).CombinedOutput()
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "these tests need gcc to compile %s.c: %v\n%s", p.name, err, out)
-				return 1
-			}
+		if targetProgram, err = cprogram.Build(dir, "testdata/target.c"); err == nil {
+			bareProgram, err = cprogram.Build(dir, "testdata/bare.c")
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
 		return m.Run()
 	}())

@@ -63,7 +63,11 @@ type Hello struct {
 
 // Target is a container, or a process, that was found on the node.
 type Target struct {
-	ID        string `json:"id"`  // as asked for: containerd://…, pid://…, reference://…
+	// ID is as asked for: containerd://ID or another runtime's name for a
+	// container, pid://PID for a process, reference://N for a reference container
+	// of the probe's pod. What was found by itself is container://ID, since
+	// nothing tells the runtime, or pid://PID.
+	ID        string `json:"id"`
 	PID       int    `json:"pid"` // of its init, or of the process, in the node's PID namespace
 	Processes int    `json:"processes"`
 	Threads   int    `json:"threads"`
@@ -339,6 +343,7 @@ const (
 	CodeUnreadable      = "unreadable"        // something of /proc could not be read
 	CodeRestartDenied   = "restart-denied"    // the thread was read, and its own filters may have failed the call that the stop interrupted
 	CodeTooManyThreads  = "too-many-threads"  // the limit per target was reached
+	CodeTooManyTargets  = "too-many-targets"  // there are more containers and processes than are looked at
 	CodeTooManyStops    = "too-many-stops"    // the limit of failed stops per target was reached
 	CodeTooManyStacks   = "too-many-stacks"   // the limit of distinct stacks per target was reached
 	CodeTooManyProblems = "too-many-problems" // the limit of problems per target was reached; said by who reads the stream

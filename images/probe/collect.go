@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+)
+
+// collect runs a collection as its arguments ask for.
+func collect(args []string, stdout io.Writer) error {
+	req := probe.Request{Version: version, Localhost: make(map[string]string)}
+	flags := flag.NewFlagSet("probe collect", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	name := flags.String("run", "", "name of the run, in every frame")
+	timeout := flags.Duration("timeout", 20*time.Second, "for everything")
+	flags.BoolVar(&req.AllThreads, "all-threads", false, "stop and read every thread")
+	flags.IntVar(&req.MaxThreads, "max-threads-per-target", probe.DefaultMaxThreads, "how many threads of a target are looked at")
+	flags.Func("target", "what to read", func(ref string) error {
+		req.Targets = append(req.Targets, ref)
+		return nil
+	})
+	flags.BoolVar(&req.All, "all", false, "read all that has a seccomp mode")
+	flags.BoolVar(&req.Config, "config", false, "read the OCI configurations of containers and kubelet's default")
+	flags.Func("localhost", "profile that a target declares", func(arg string) error {
+		ref, path, ok := strings.Cut(arg, "=")
+		if !ok || ref == "" || path == "" {
+			return errors.New("want TARGET=PATH")
+		}
+		if other, ok := req.Localhost[ref]; ok && other != path {
+			return fmt.Errorf("%s declares %q already", ref, other)
+		}
+		req.Localhost[ref] = path
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q: %s", flags.Arg(0), usage)
+	case !wire.ValidRun(*name):
+		return fmt.Errorf("--run %q: want 1 to %d lower case letters, digits and dashes", *name, wire.MaxRun)
+	case len(req.Targets) == 0 && !req.All:
+		return errors.New("neither --target nor --all")
+	case *timeout <= 0:
+		return fmt.Errorf("--timeout %v: want more than 0", *timeout)
+	case req.MaxThreads <= 0:
+		return fmt.Errorf("--max-threads-per-target %d: want more than 0", req.MaxThreads)
+	}
+	for ref := range req.Localhost {
+		if !slices.Contains(req.Targets, ref) {
+			return fmt.Errorf("--localhost %s=%s: that is no --target", ref, req.Localhost[ref])
+		}
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	w := wire.NewWriter(stdout, *name)
+	if err := probe.Collect(ctx, req, w); err != nil {
+		return err
+	}
+	return w.End()
+}

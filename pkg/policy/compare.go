@@ -132,39 +132,62 @@ func Compare(a, b *Policy, o Options) (*Comparison, error) {
 	}
 	list, complete := regions(p.m, p.root, o.ABIs)
 	c.Truncated = !complete
-	conditions := newConditions(p.m, p.form, a.written != nil || b.written != nil)
+	l := newLister(p, a, b)
 	for _, r := range list {
-		for i, leaf := range p.m.Leaves(r.sub) {
-			if leaf == same {
-				continue
-			}
-			if len(c.Differences) == maxListed {
-				c.Truncated = true
-				return c, nil
-			}
-			var holds bdd.Ref
-			if i > maxOutcomes || p.m.Try(compareNodes, func() { holds = p.m.Is(r.sub, leaf) }) != nil {
-				c.Truncated = true
-				break
-			}
-			d := Difference{Scope: r.Scope}
-			d.A, d.B = unpair(leaf)
-			d.Direction = direction(d.A, d.B)
-			var err error
-			if d.Condition, err = conditions.of(r.Scope, holds); err != nil {
-				return nil, err
-			}
+		err := l.list(r, func(d Difference, holds bdd.Ref) (err error) {
 			if d.Direction != DirectionUndecided {
 				call := lowest(p.m, p.form, holds)
 				call.Arch, call.NR = r.Arch[0].First, r.NR.First
-				if d.Witness, err = newWitness(a, b, call, d.A, d.B); err != nil {
-					return nil, err
-				}
+				d.Witness, err = newWitness(a, b, call, d.A, d.B)
 			}
 			c.Differences = append(c.Differences, d)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
+	c.Truncated = c.Truncated || l.truncated
 	return c, nil
+}
+
+// A lister lists the differences between the policies of a pair.
+type lister struct {
+	*pair
+	conditions *conditions
+	listed     int
+	truncated  bool // there were more than there may be
+}
+
+func newLister(p *pair, a, b *Policy) *lister {
+	return &lister{pair: p, conditions: newConditions(p.m, p.form, a.written != nil || b.written != nil)}
+}
+
+// list calls yield for each difference in a region, still without a witness, and
+// with the diagram of its condition.
+func (l *lister) list(r region, yield func(d Difference, holds bdd.Ref) error) error {
+	for i, leaf := range l.m.Leaves(r.sub) {
+		if leaf == same {
+			continue
+		}
+		var holds bdd.Ref
+		if l.listed == maxListed || i > maxOutcomes || l.m.Try(compareNodes, func() { holds = l.m.Is(r.sub, leaf) }) != nil {
+			l.truncated = true
+			return nil
+		}
+		l.listed++
+		d := Difference{Scope: r.Scope}
+		d.A, d.B = unpair(leaf)
+		d.Direction = direction(d.A, d.B)
+		var err error
+		if d.Condition, err = l.conditions.of(r.Scope, holds); err != nil {
+			return err
+		}
+		if err := yield(d, holds); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func direction(a, b Outcome) Direction {
@@ -214,11 +237,8 @@ func unpair(leaf uint64) (a, b Outcome) {
 // newPair returns the pair of two policies. Where the diagram has no room for
 // the pair of two sub-diagrams below arch and nr, they are undecided in it.
 func newPair(a, b *Policy) *pair {
-	p := &pair{m: bdd.New(compareNodes), form: Sequential}
-	if a.form == Interleaved || b.form == Interleaved {
-		p.form = Interleaved
-	}
-	unknown := p.m.Leaf(undecidedHalf<<32 | undecidedHalf)
+	p := emptyPair(a, b)
+	unknown := p.unknown()
 	f, fits := p.bring(a)
 	g, fits2 := p.bring(b)
 	if !fits || !fits2 {
@@ -249,6 +269,19 @@ func newPair(a, b *Policy) *pair {
 	return p
 }
 
+// emptyPair returns a pair that has no diagram yet, for two policies.
+func emptyPair(a, b *Policy) *pair {
+	p := &pair{m: bdd.New(compareNodes), form: Sequential}
+	if a.form == Interleaved || b.form == Interleaved {
+		p.form = Interleaved
+	}
+	p.unknown() // from now on there is room for it
+	return p
+}
+
+// unknown is the diagram of calls for which both are undecided.
+func (p *pair) unknown() bdd.Ref { return p.m.Leaf(undecidedHalf<<32 | undecidedHalf) }
+
 // bring brings a policy into p and tells whether there was room.
 func (p *pair) bring(a *Policy) (f bdd.Ref, ok bool) {
 	err := p.m.Try(compareNodes/4, func() { f = a.form.in(p.m, p.form, a.diagram) })
@@ -257,12 +290,24 @@ func (p *pair) bring(a *Policy) (f bdd.Ref, ok bool) {
 
 // relation sums up all leaves.
 func (p *pair) relation() Relation {
-	var found [DirectionUndecided + 1]bool
-	for _, leaf := range p.m.Leaves(p.root) {
+	var found directions
+	found.add(p.m, p.root)
+	return found.relation()
+}
+
+// directions are the ways in which differences go.
+type directions [DirectionUndecided + 1]bool
+
+// add adds those of the diagram of a pair.
+func (found *directions) add(m *bdd.Manager, f bdd.Ref) {
+	for _, leaf := range m.Leaves(f) {
 		if leaf != same {
 			found[direction(unpair(leaf))] = true
 		}
 	}
+}
+
+func (found *directions) relation() Relation {
 	switch {
 	case found[DirectionTighter] && found[DirectionLooser]:
 		return Incomparable

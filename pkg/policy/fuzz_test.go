@@ -62,5 +62,10 @@ func FuzzCompare(f *testing.F) {
 		if _, err := Compare(a, a.KernelView(), Options{}); err != nil {
 			t.Fatal(err)
 		}
+		for _, other := range []string{"arm64", "386"} {
+			if _, err := CompareByName(a, b, syscalls.OfMachine("amd64"), syscalls.OfMachine(other)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
 }

@@ -7,10 +7,12 @@ package policy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,6 +35,11 @@ func newLibseccomp(t *testing.T) libseccomp {
 
 func (l libseccomp) compile(t *testing.T, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
 	t.Helper()
+	return l.compileFor(t, le, rules, otherwise, optimize, arches...)
+}
+
+func (l libseccomp) compileFor(t *testing.T, order binary.ByteOrder, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
+	t.Helper()
 	cmd := exec.Command(l.program, append([]string{strconv.Itoa(int(otherwise)), strconv.Itoa(optimize)}, arches...)...)
 	cmd.Stdin = strings.NewReader(rules)
 	var stderr bytes.Buffer
@@ -41,11 +48,15 @@ func (l libseccomp) compile(t *testing.T, rules string, otherwise uint32, optimi
 	if err != nil {
 		t.Fatalf("libseccomp: %v: %s", err, stderr.Bytes())
 	}
-	f, err := bpf.Decode(raw, le)
+	f, err := bpf.Decode(raw, order)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mustOf(t, bpf.Stack{f})
+	p, err := Of(bpf.Stack{f}, order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 const (
@@ -198,4 +209,112 @@ func TestLibseccompOneFamilyMore(t *testing.T) {
 		}
 	}
 	checkDifferences(t, a, b, c)
+}
+
+// TestLibseccompByName has libseccomp compile the same rules for other machines, a
+// big-endian one among them, and compares them by name with those for this one: of
+// what a call of a name gets, rules say it, and both filters.
+func TestLibseccompByName(t *testing.T) {
+	l := newLibseccomp(t)
+	nr := func(name string) uint32 {
+		n, _ := syscalls.AMD64.Number(name)
+		return n
+	}
+	socket := families(45)
+	openat := rule{archAMD64, nr("openat"), nil, allow}
+	personality := rule{archAMD64, nr("personality"), []test{{0, all64, 8}}, allow}
+	clone := func(arg int) rule { return rule{archAMD64, nr("clone"), []test{{arg, 0x7e020000, 0}}, allow} }
+	for _, c := range []struct {
+		abi   syscalls.ABI
+		scmp  string
+		flags int // which of clone's arguments they are
+	}{
+		{syscalls.ARM64, "aarch64", 0}, {syscalls.S390X, "s390x", 1}, {syscalls.PPC64LE, "ppc64le", 0},
+		{syscalls.RISCV64, "riscv64", 0}, {syscalls.MIPS64LE, "mipsel64", 0}, {syscalls.ARM, "arm", 0},
+	} {
+		t.Run(c.scmp, func(t *testing.T) {
+			order := c.abi.ByteOrder()
+			machine := syscalls.OfMachine(c.abi.String())
+			a := l.compile(t, lines(append(slices.Clone(socket), clone(0), openat, personality)), eperm, 1)
+			b := l.compileFor(t, order, lines(append(slices.Clone(socket), clone(c.flags), openat, personality)), eperm, 2, "="+c.scmp)
+			got, err := CompareByName(a, b, syscalls.OfMachine("amd64"), machine)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Relation != Identical || len(got.Differences) > 0 {
+				t.Errorf("relation is %v, differences are %v", got.Relation, got.Differences)
+			}
+			for _, limit := range got.Limits {
+				if !limit.Compared || limit.Name != "personality" && c.abi.Bits() == 64 {
+					t.Errorf("limit: %s", limit.text())
+				}
+			}
+
+			// One family more, clone's flags where they are not, no openat.
+			b = l.compileFor(t, order, lines(append(families(46), clone(1-c.flags), personality)), eperm, 1, "="+c.scmp)
+			if got, err = CompareByName(a, b, syscalls.OfMachine("amd64"), machine); err != nil {
+				t.Fatal(err)
+			}
+			if got.Relation != Incomparable || len(got.Differences) != 4 {
+				t.Errorf("relation is %v with %d differences, want Incomparable with 4", got.Relation, len(got.Differences))
+			}
+			checkNamedWitnesses(t, a, b, got)
+			checkNamedCalls(t, a, b, got, c.abi)
+		})
+	}
+}
+
+// checkNamedCalls makes random calls by name on both machines, with their arguments
+// where each has them: they get different outcomes exactly where a difference says
+// so. The order of clone's arguments is taken from clone(2).
+func checkNamedCalls(t *testing.T, a, b *Policy, c *ByName, y syscalls.ABI) {
+	t.Helper()
+	order := [6]int{0, 1, 2, 3, 4, 5} // of clone's
+	switch y {
+	case syscalls.S390X:
+		order = [6]int{1, 0, 2, 3, 4, 5}
+	case syscalls.ARM64, syscalls.ARM, syscalls.RISCV64, syscalls.PPC64LE, syscalls.MIPS64LE:
+		order = [6]int{0, 1, 2, 4, 3, 5}
+	}
+	calls := newCalls(1, append(slices.Clone(a.stack), b.stack...))
+	names := []string{"clone", "socket", "openat", "read", "personality", "close_range"}
+	differ := 0
+	for range 30000 {
+		d := calls.next()
+		name := names[calls.Intn(len(names))]
+		d.Arch = archAMD64
+		d.NR, _ = syscalls.AMD64.Number(name)
+		if name == "personality" || y.Bits() == 32 {
+			for i := range d.Args { // what both can pass
+				d.Args[i] &= 1<<32 - 1
+			}
+		}
+		e := *d
+		e.Arch = y.AuditArch()
+		e.NR, _ = y.Number(name)
+		if name == "clone" {
+			for i, j := range order {
+				e.Args[j] = d.Args[i]
+			}
+		}
+		p, q := a.stack.Run(d, a.order).Ret, b.stack.Run(&e, b.order).Ret
+		if a.Outcome(d).Return != p || b.Outcome(&e).Return != q {
+			t.Fatalf("%s: policies say %v and %v, filters %v and %v", name, a.Outcome(d), b.Outcome(&e), p, q)
+		}
+		var found *NamedDifference
+		for i := range c.Differences {
+			if x := &c.Differences[i]; x.Name() == name && x.Condition.Holds(d) {
+				found = x
+			}
+		}
+		if p != q {
+			differ++
+		}
+		if (found != nil) != (p != q) || found != nil && (found.A.Return != p || found.B.Return != q) {
+			t.Fatalf("%s, %+v: filters return %v and %v, the difference is %+v", name, *d, p, q, found)
+		}
+	}
+	if differ < 100 {
+		t.Errorf("only %d calls get different outcomes", differ)
+	}
 }

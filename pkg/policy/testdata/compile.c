@@ -4,7 +4,8 @@
 //
 // DEFAULT is a number, the action of calls without a rule. OPTIMIZE is
 // SCMP_FLTATR_CTL_OPTIMIZE: 1 for a chain of comparisons, 2 for a binary tree.
-// Each ARCH, by libseccomp's name, is added to the machine's own.
+// Each ARCH, by libseccomp's name, is added to the machine's own; one behind "=" takes
+// its place. Syscalls are numbered as on this machine in either case.
 // A rule is a line of numbers: action, syscall, and for each comparison
 // argument, operator (SCMP_CMP_*), first and second datum.
 #include <errno.h>
@@ -28,8 +29,14 @@ int main(int argc, char **argv) {
 	if (ctx == NULL)
 		return 1;
 	check(seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, atoi(argv[2])), "optimize");
-	for (int i = 3; i < argc; i++)
-		check(seccomp_arch_add(ctx, seccomp_arch_resolve_name(argv[i])), argv[i]);
+	for (int i = 3; i < argc; i++) {
+		const char *name = argv[i];
+		if (*name == '=') {
+			check(seccomp_arch_remove(ctx, SCMP_ARCH_NATIVE), "remove native");
+			name++;
+		}
+		check(seccomp_arch_add(ctx, seccomp_arch_resolve_name(name)), name);
+	}
 
 	char line[1024];
 	while (fgets(line, sizeof line, stdin) != NULL) {

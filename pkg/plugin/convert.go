@@ -1,15 +1,11 @@
 package plugin
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/capability"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
@@ -23,26 +19,21 @@ import (
 // state first. What the node or the container had a say in is escaped here, for
 // whatever prints it.
 func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) *source.Source {
-	c := w.container
+	from := containerSource(w.container)
+	from.Operand, from.Node, from.PID = o.Text, w.node, t.PID
+	describeNode(&from, r)
 	s := &source.Source{ABIs: r.ABIs, Dump: v1alpha1.Dump{
 		TypeMeta:  v1alpha1.TypeMeta("Dump"),
 		Processes: t.Processes,
 		Threads:   t.Threads,
-		Source: v1alpha1.Source{
-			Operand: o.Text, Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
-			Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: w.node,
-			Kernel: terminal.Escape(r.Hello.Kernel), Arch: r.Hello.Arch, PID: t.PID,
-		},
+		Source:    from,
 	}}
-	for _, abi := range r.ABIs {
-		s.Dump.Source.ABIs = append(s.Dump.Source.ABIs, abi.String())
-	}
 	states := slices.Clone(t.States)
 	slices.SortStableFunc(states, func(a, b *report.State) int { return order(b.Subject) - order(a.Subject) })
 	for _, state := range states {
 		s.Stacks = append(s.Stacks, state.Stack)
 		s.Dump.States = append(s.Dump.States, v1alpha1.State{
-			Confinement: confinement(state, s.Order()),
+			Confinement: source.Confinement(state, s.Order()),
 			Subject:     state.Subject,
 			Processes:   state.Processes,
 			Threads:     state.Threads,
@@ -65,34 +56,28 @@ func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) 
 	return s
 }
 
+// containerSource is what the cluster says of a container.
+func containerSource(c target.Container) v1alpha1.Source {
+	return v1alpha1.Source{
+		Operand: c.String(), Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
+		Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: c.Node,
+	}
+}
+
+// describeNode adds to a source what a report says of its node.
+func describeNode(s *v1alpha1.Source, r *report.Report) {
+	s.Kernel, s.Arch = terminal.Escape(r.Hello.Kernel), r.Hello.Arch
+	for _, abi := range r.ABIs {
+		s.ABIs = append(s.ABIs, abi.String())
+	}
+}
+
 // order sorts false before true.
 func order(b bool) int {
 	if b {
 		return 1
 	}
 	return 0
-}
-
-func confinement(state *report.State, order binary.ByteOrder) v1alpha1.Confinement {
-	names := func(c wire.Caps) []string { return capability.Set(c).Names() }
-	out := v1alpha1.Confinement{
-		Mode:       state.Mode.String(),
-		NoNewPrivs: state.NoNewPrivs,
-		Capabilities: v1alpha1.Capabilities{
-			Inheritable: names(state.Capabilities.Inheritable),
-			Permitted:   names(state.Capabilities.Permitted),
-			Effective:   names(state.Capabilities.Effective),
-			Bounding:    names(state.Capabilities.Bounding),
-			Ambient:     names(state.Capabilities.Ambient),
-		},
-		FilterCount: state.FilterCount,
-	}
-	for _, f := range state.Stack {
-		hash := sha256.Sum256(f.Encode(order))
-		out.Filters = append(out.Filters, hex.EncodeToString(hash[:]))
-		out.Instructions += len(f)
-	}
-	return out
 }
 
 // newDump returns what is known of a source, and what its filters do.

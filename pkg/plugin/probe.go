@@ -37,6 +37,7 @@ type probeFlags struct {
 	timeout        time.Duration
 	leastPrivilege bool
 	allThreads     bool
+	keepGoing      bool // not a flag: whether the command can do without some nodes
 }
 
 func (f *probeFlags) add(flags *pflag.FlagSet) {
@@ -126,6 +127,7 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 			Timeout:        f.timeout,
 			LeastPrivilege: f.leastPrivilege,
 			AllThreads:     f.allThreads,
+			KeepGoing:      f.keepGoing,
 			Version:        Version,
 			Kubectl:        kubectl(c.config),
 		}, progress}, nil

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
 
-// Human prints a Dump, a DumpList, a Diff, an Explanation or a Version for a person to read.
+// Human prints any kind of the API version for a person to read.
 type Human struct {
 	Color terminal.Color
 	// Width is the columns to fill; 0 for those of the terminal.
@@ -46,6 +46,8 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 		out.diff(obj)
 	case *v1alpha1.Explanation:
 		out.explanation(obj)
+	case *v1alpha1.Verification:
+		out.verification(obj, h)
 	case *v1alpha1.Version:
 		out.version(obj)
 	default:

@@ -3,7 +3,9 @@ package probepod
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
@@ -39,12 +41,22 @@ func (e *Interrupted) ExitCode() int {
 	return 130
 }
 
-// NodeError is why a node was not read when others were.
-type NodeError struct {
-	Node string
-	Err  error
+// Incomplete is what Run returns beside reports, with Options.KeepGoing, if they do
+// not say all that was asked for.
+type Incomplete struct {
+	// Failed is why nodes were not read.
+	Failed map[string]error
+	// Changed tells of containers that were not what they had been when they were
+	// resolved. The errors wrap target.ErrRestarted.
+	Changed []error
 }
 
-func (e *NodeError) Error() string { return e.Err.Error() }
+func (e *Incomplete) Error() string { return errors.Join(e.Unwrap()...).Error() }
 
-func (e *NodeError) Unwrap() error { return e.Err }
+func (e *Incomplete) Unwrap() []error {
+	var list []error
+	for _, node := range slices.Sorted(maps.Keys(e.Failed)) {
+		list = append(list, e.Failed[node])
+	}
+	return append(list, e.Changed...)
+}

@@ -75,8 +75,7 @@ var runIDFunc = func() string {
 // progress once it takes longer than usual.
 //
 // If one node fails the others are given up, unless Options.KeepGoing is set:
-// then Run returns the reports of the others, and an error that joins a
-// *NodeError for each that failed. Every pod is deleted before Run
+// then Run returns the reports of the others, and *Incomplete. Every pod is deleted before Run
 // returns, whatever happened; an error that wraps ErrNotDeleted tells of those
 // that could not be. Reports come with an error where everything was read but a
 // target has changed meanwhile (target.ErrRestarted) or a pod could not be
@@ -108,11 +107,14 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 		// command does not expect it to succeed.
 		r.fail(interrupted)
 	}
-	after := errors.Join(r.after...)
-	if r.first != nil {
-		return nil, errors.Join(r.first, after)
+	changed, kept := errors.Join(r.changed...), errors.Join(r.kept...)
+	switch {
+	case r.first != nil:
+		return nil, errors.Join(r.first, changed, kept)
+	case kept == nil && o.KeepGoing && (changed != nil || r.failed != nil):
+		return r.reports, &Incomplete{r.failed, slices.DeleteFunc(r.changed, func(err error) bool { return err == nil })}
 	}
-	return r.reports, after
+	return r.reports, errors.Join(changed, kept)
 }
 
 // unique returns targets without those that have the same ID as one before.
@@ -135,7 +137,9 @@ type runner struct {
 	out     io.Writer
 	reports map[string]*report.Report
 	first   error                // why the run failed
-	after   []error              // targets that changed, pods that could not be deleted
+	failed  map[string]error     // why nodes did, if that does not end the run
+	changed []error              // targets that did
+	kept    []error              // pods that could not be deleted
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
 }
 
@@ -154,7 +158,7 @@ func (r *runner) node(ctx context.Context, request Request) error {
 	moved := <-changed
 
 	r.mu.Lock()
-	r.after = append(r.after, moved, kept)
+	r.changed, r.kept = append(r.changed, moved), append(r.kept, kept)
 	if rep != nil {
 		r.reports[request.Node] = rep
 	}
@@ -164,8 +168,11 @@ func (r *runner) node(ctx context.Context, request Request) error {
 		return nil
 	case r.opts.KeepGoing && ctx.Err() == nil:
 		r.mu.Lock()
-		r.after = append(r.after, &NodeError{request.Node, err})
-		r.mu.Unlock()
+		defer r.mu.Unlock()
+		if r.failed == nil {
+			r.failed = make(map[string]error)
+		}
+		r.failed[request.Node] = err
 		return nil
 	}
 	return r.fail(err)

@@ -68,6 +68,17 @@ func other(order binary.ByteOrder) binary.ByteOrder {
 	return binary.LittleEndian
 }
 
+// Of returns a source of filters that are known already, for a machine. None are no
+// filter.
+func Of(from v1alpha1.Source, m profile.Target, stack bpf.Stack) (*Source, error) {
+	s, err := newSource(from, m)
+	if err != nil {
+		return nil, err
+	}
+	s.hold(stack)
+	return s, nil
+}
+
 // newSource returns a source of a file on a machine, without any filters.
 func newSource(from v1alpha1.Source, m profile.Target) (*Source, error) {
 	s := &Source{ABIs: syscalls.OfMachine(m.Arch)}

@@ -1,0 +1,169 @@
+package printer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+)
+
+// maxShown is the most differences of an arrow that are listed without being
+// asked.
+const maxShown = 8
+
+func (o *output) verification(v *v1alpha1.Verification, h Human) {
+	total := v1alpha1.VerifiedNamespace{}
+	for _, n := range v.Namespaces {
+		total.Containers += n.Containers
+		total.Holds += n.Holds
+		total.Broken += n.Broken
+		total.Unknown += n.Unknown
+	}
+	style, text := terminal.Green, ""
+	switch {
+	case total.Broken > 0:
+		style = terminal.Red
+		text = fmt.Sprintf("%d of %s not confined as declared", total.Broken, count(total.Containers, "container"))
+	case total.Unknown > 0:
+		style = terminal.Yellow
+		text = fmt.Sprintf("%d of %s not verified: not everything could be read", total.Unknown, count(total.Containers, "container"))
+	case total.Containers == 1:
+		text = container(v.Items[0].Source) + " is confined as declared"
+	default:
+		text = fmt.Sprintf("all %d containers are confined as declared", total.Containers)
+	}
+	if total.Broken > 0 && total.Unknown > 0 {
+		text += fmt.Sprintf(", %d not verified", total.Unknown)
+	}
+	o.verdict(style, "%s", text)
+	if len(v.Namespaces) > 1 {
+		t := table{header: []string{"NAMESPACE", "CONTAINERS", "AS DECLARED", "NOT", "UNKNOWN"}}
+		for _, n := range v.Namespaces {
+			t.rows = append(t.rows, row{[]string{n.Namespace, fmt.Sprint(n.Containers), fmt.Sprint(n.Holds), fmt.Sprint(n.Broken), fmt.Sprint(n.Unknown)}, holdStyle(n)})
+		}
+		o.printf("\n")
+		o.table(t)
+	}
+	o.printf("\n")
+	t := table{header: []string{"VERDICT", "CONTAINER", "NODE", "DECLARED", "CONFIGURED", "ENFORCED"}, wrap: []int{1, 3}}
+	for _, item := range v.Items {
+		t.rows = append(t.rows, row{[]string{
+			holds[item.Holds].text, container(item.Source), item.Source.Node,
+			declared(item.Declared), reading(item, 0), reading(item, 1),
+		}, holds[item.Holds].style})
+	}
+	o.table(t)
+	for _, item := range v.Items {
+		o.verified(item, h)
+	}
+}
+
+func holdStyle(n v1alpha1.VerifiedNamespace) terminal.Style {
+	switch {
+	case n.Broken > 0:
+		return terminal.Red
+	case n.Unknown > 0:
+		return terminal.Yellow
+	}
+	return terminal.Plain
+}
+
+var holds = map[v1alpha1.Holds]struct {
+	text  string
+	style terminal.Style
+}{
+	v1alpha1.HoldsYes:     {"ok", terminal.Green},
+	v1alpha1.HoldsNo:      {"NOT", terminal.Red},
+	v1alpha1.HoldsUnknown: {"unknown", terminal.Yellow},
+}
+
+// declared is a declaration in a word: RuntimeDefault, Localhost(audit.json),
+// unset (Unconfined).
+func declared(d v1alpha1.Declaration) string {
+	text := d.Type
+	switch {
+	case d.Type == "Localhost":
+		text += "(" + d.Localhost + ")"
+	case d.Type == "" && d.Means != "":
+		text = "unset (" + d.Means + ")"
+	case d.Type == "":
+		text = "unset"
+	}
+	if d.Privileged {
+		text += ", privileged"
+	}
+	return text
+}
+
+// reading is what an arrow leads to, as seen from where it begins.
+func reading(c v1alpha1.VerifiedContainer, n int) string {
+	a := c.Arrows[n]
+	what := ""
+	switch {
+	case n == 0 && c.Configured != nil && c.Configured.Unconfined:
+		what = ", no profile"
+	case n == 1 && c.Enforced != nil && c.Enforced.Mode == "disabled":
+		what = ", no filter"
+	}
+	if a.Relation == "" {
+		return "?" + what
+	}
+	return relations[a.Relation] + what
+}
+
+var relations = map[v1alpha1.Relation]string{
+	v1alpha1.Identical: "identical", v1alpha1.Tighter: "tighter", v1alpha1.Looser: "looser",
+	v1alpha1.Incomparable: "incomparable", v1alpha1.SameAccess: "same access", v1alpha1.Undecided: "undecided",
+}
+
+// verified prints what there is to say of a container's arrows: nothing, if both
+// are as they should be.
+func (o *output) verified(c v1alpha1.VerifiedContainer, h Human) {
+	said := false
+	for _, a := range c.Arrows {
+		if a.Holds == v1alpha1.HoldsYes && len(a.Reasons) == 0 {
+			continue
+		}
+		if !said {
+			o.printf("\n")
+			o.verdict(holds[c.Holds].style, "%s", container(c.Source))
+			said = true
+		}
+		relation := relations[a.Relation]
+		if a.Relation == "" {
+			relation = "not known"
+		}
+		o.printf("%s → %s: %s\n", a.From, a.To, relation)
+		for _, r := range a.Reasons {
+			o.printf("%s\n", indent(wrap("- "+r.Detail, max(o.width-2, minWrap)), "  "))
+		}
+		if a.Holds != v1alpha1.HoldsNo && !h.Wide || len(a.Differences) == 0 {
+			continue
+		}
+		t := differing(a.Differences)
+		t.header[1], t.header[2] = strings.ToUpper(a.From), strings.ToUpper(a.To)
+		t.header[0] = "IS"
+		more := len(t.rows) - maxShown
+		if more > 1 && !h.Wide {
+			t.rows = t.rows[:maxShown]
+		}
+		o.table(t)
+		if more > 1 && !h.Wide {
+			o.printf("… and %d more rows; -o wide lists all\n", more)
+		}
+	}
+}
+
+// indent puts something before every line but the first, which begins with it
+// as well.
+func indent(text, with string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		if i > 0 {
+			lines[i] = "  " + lines[i]
+		}
+		lines[i] = with + lines[i]
+	}
+	return strings.Join(lines, "\n")
+}

@@ -53,6 +53,9 @@ func Collect(ctx context.Context, req Request, sink Sink) error {
 			return err
 		}
 	}
+	if err := c.configured(targets); err != nil {
+		return err
+	}
 	return c.verdicts(ctx)
 }
 

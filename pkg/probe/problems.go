@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"errors"
+
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
@@ -32,4 +34,14 @@ func (t *target) limit(p *wire.Problem) error {
 	}
 	t.full[p.Code] = true
 	return t.problem(p)
+}
+
+// write writes a message of the target's. If there is no room for it, that is
+// told as a problem with what was to be done.
+func (t *target) write(m wire.Message, op string) (written bool, err error) {
+	err = t.sink.Write(m)
+	if errors.Is(err, wire.ErrTooLarge) {
+		return false, t.limit(&wire.Problem{Code: wire.CodeOutputFull, Op: op, Detail: "the output is as long as a log can safely be"})
+	}
+	return err == nil, err
 }

@@ -128,17 +128,15 @@ func (t *target) report() error {
 	for _, s := range t.states {
 		messages = append(messages, s)
 	}
-	for _, m := range messages {
-		err := t.sink.Write(m)
-		if errors.Is(err, wire.ErrTooLarge) {
-			err = t.limit(&wire.Problem{Code: wire.CodeOutputFull, Op: "write the states", Detail: "the output is as long as a log can safely be"})
-			if err == nil {
-				break
-			}
-		}
+	for i, m := range messages {
+		written, err := t.write(m, "write the states")
 		if err != nil {
 			return err
 		}
+		if !written {
+			break
+		}
+		t.reported = t.reported || i == 0
 	}
 	return t.rest()
 }

@@ -28,6 +28,8 @@ type target struct {
 	byKey    map[stateKey]*stateful // the same
 
 	aliveProcesses, aliveThreads, aliveCompat int
+
+	reported bool // it has been written
 }
 
 type stateKey struct {

@@ -48,22 +48,31 @@ func parseCgroup(text []byte) membership {
 	return m
 }
 
-// container returns the container that a process with membership m is in, seen
-// from a node whose first process has membership node: "" if in none.
-//
-// It is named by the outermost element that is one of a container: those below
-// are cgroups that the container made, and it may have made them in another's
-// name. Elements that the node's first process shares are not looked at: they
-// are the container that the node itself may be, as with kind. Where hierarchies
-// of version 1 name different containers, which no runtime does, the process is
-// in none.
-func (m membership) container(node membership) ContainerID {
-	var found ContainerID
+// below returns the elements of each path that the node's first process does not
+// share. Those that it does are the container that the node itself may be, as
+// with kind.
+func (m membership) below(node membership) membership {
+	rest := make(membership, len(m))
 	for controllers, path := range m {
 		root := node[controllers]
 		for len(path) > 0 && len(root) > 0 && path[0] == root[0] {
 			path, root = path[1:], root[1:]
 		}
+		rest[controllers] = path
+	}
+	return rest
+}
+
+// container returns the container that a process with membership m is in, seen
+// from a node whose first process has membership node: "" if in none.
+//
+// It is named by the outermost element that is one of a container: those below
+// are cgroups that the container made, and it may have made them in another's
+// name. Where hierarchies of version 1 name different containers, which no
+// runtime does, the process is in none.
+func (m membership) container(node membership) ContainerID {
+	var found ContainerID
+	for _, path := range m.below(node) {
 		for _, element := range path {
 			id := elementID(element)
 			if id == "" {
@@ -77,6 +86,20 @@ func (m membership) container(node membership) ContainerID {
 		}
 	}
 	return found
+}
+
+// pod reports whether a process with membership m is in a pod's cgroup. Kubelet
+// puts all of them below one whose name has this in it, whatever its driver and
+// its own cgroup: kubepods, kubepods.slice, kubelet-kubepods.slice.
+func (m membership) pod(node membership) bool {
+	for _, path := range m.below(node) {
+		for _, element := range path {
+			if strings.Contains(element, "kubepods") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // scopes are what container runtimes put before the ID.

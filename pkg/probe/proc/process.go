@@ -170,6 +170,20 @@ func (fsys FS) ContainerOf(pid int) (ContainerID, error) {
 	return parseCgroup(text).container(node), nil
 }
 
+// InPod reports whether a process is in a cgroup of some pod's. That tells more
+// than ContainerOf does on a node whose kubelet runs in a container.
+func (fsys FS) InPod(pid int) (bool, error) {
+	node, err := fsys.node()
+	if err != nil {
+		return false, err
+	}
+	text, err := fsys.read(strconv.Itoa(pid), "cgroup")
+	if err != nil {
+		return false, fmt.Errorf("read the cgroup of pid %d: %w", pid, err)
+	}
+	return parseCgroup(text).pod(node), nil
+}
+
 // node returns the cgroups of the node's first process, which is in none of its
 // containers.
 func (fsys FS) node() (membership, error) {
@@ -202,6 +216,25 @@ func (fsys FS) Arguments(pid int) ([]string, error) {
 		return nil, nil
 	}
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"), nil
+}
+
+// Comm returns the name of a process' main thread: see Thread.Comm.
+func (fsys FS) Comm(pid int) (string, error) {
+	text, err := fsys.read(strconv.Itoa(pid), "comm")
+	if err != nil {
+		return "", fmt.Errorf("read the name of pid %d: %w", pid, err)
+	}
+	return strings.TrimSuffix(string(text), "\n"), nil
+}
+
+// WorkingDirectory returns the name of a process' working directory, as seen
+// from the root of its mount namespace.
+func (fsys FS) WorkingDirectory(pid int) (string, error) {
+	link, err := fsys.link(pid, "cwd")
+	if err != nil {
+		return "", fmt.Errorf("read the working directory of pid %d: %w", pid, err)
+	}
+	return link, nil
 }
 
 // Path returns the name of something in a process' directory.

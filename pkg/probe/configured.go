@@ -1,0 +1,196 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/hostfile"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/kubelet"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/oci"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+)
+
+// configuration reads what the targets of a run were started with, and what the
+// node's kubelet was told.
+type configuration struct {
+	*collector
+	finder   *oci.Finder
+	kubelets []kubelet.Kubelet
+	err      error // of listing those
+
+	own   string   // root directory of the kubelet that started the probe, "" if not known
+	roots []string // of those that started the targets, each once
+}
+
+// configured writes what was asked for of the configuration of targets and node.
+func (c *collector) configured(targets []*target) error {
+	if !c.req.Config && len(c.req.Localhost) == 0 {
+		return nil
+	}
+	conf := &configuration{collector: c, finder: oci.NewFinder(c.fs)}
+	conf.kubelets, conf.err = kubelet.Find(c.fs)
+	conf.own = conf.rootOfSelf()
+	for _, t := range targets {
+		if !t.reported {
+			continue
+		}
+		if err := conf.target(t); err != nil {
+			return err
+		}
+	}
+	if !c.req.Config {
+		return nil
+	}
+	return c.sink.Write(conf.node())
+}
+
+// rootOfSelf returns the root directory of the kubelet that started the probe.
+func (conf *configuration) rootOfSelf() string {
+	self, err := conf.fs.Process(os.Getpid())
+	if err != nil {
+		return ""
+	}
+	id, err := conf.fs.ContainerOf(self.PID)
+	if err != nil || id == "" {
+		return ""
+	}
+	config, _, err := conf.finder.Find(id, self)
+	if err != nil {
+		return ""
+	}
+	return kubelet.RootOf(config)
+}
+
+// target writes a target's configuration and the profile that it declares.
+func (conf *configuration) target(t *target) error {
+	declared, declares := conf.req.Localhost[t.ref]
+	if !declares && (!conf.req.Config || t.container == "") {
+		return nil
+	}
+	root, manager := "", 0
+	if t.container != "" {
+		config, pid, err := conf.finder.Find(t.container, t.processes[0])
+		if err == nil {
+			manager = pid
+			if root = kubelet.RootOf(config); root != "" {
+				conf.root(root)
+			}
+		}
+		if conf.req.Config {
+			if err := conf.config(t, config, err); err != nil {
+				return err
+			}
+		}
+	}
+	if !declares {
+		return nil
+	}
+	return conf.localhost(t, declared, root, manager)
+}
+
+// root notes that a kubelet with that root directory started a target.
+func (conf *configuration) root(root string) {
+	for _, known := range conf.roots {
+		if known == root {
+			return
+		}
+	}
+	conf.roots = append(conf.roots, root)
+}
+
+// config writes a target's configuration, or why there is none.
+func (conf *configuration) config(t *target, config oci.Config, err error) error {
+	p := &wire.Problem{Code: wire.CodeNoConfig, Op: "read the OCI configuration"}
+	switch {
+	case errors.Is(err, oci.ErrNotFound):
+		p.Detail, p.Remedy = err.Error(), "the runtime keeps it where the probe does not know to look"
+		return t.problem(p)
+	case err != nil:
+		p.Detail = err.Error()
+		return t.problem(p)
+	case len(config.Seccomp) > wire.MaxFile:
+		p.Detail = fmt.Sprintf("linux.seccomp in %s is longer than %d bytes", config.Path, wire.MaxFile)
+		return t.problem(p)
+	}
+	m := &wire.Config{
+		Target: t.ref, Path: config.Path, ModifiedNS: config.Modified.UnixNano(), Runtime: config.Runtime,
+		Bounding: config.Bounding, NoNewPrivileges: config.NoNewPrivileges,
+	}
+	if config.Seccomp != nil {
+		m.Gzip = wire.Compress(config.Seccomp)
+	}
+	_, err = t.write(m, p.Op)
+	return err
+}
+
+// localhost writes the profile that a target declares, or why there is none. Of
+// what is known about the target, root is its kubelet's directory, and manager
+// the process that looks after the container, in whose mount namespace the
+// runtime reads profiles; "" and 0 if not known.
+func (conf *configuration) localhost(t *target, declared, root string, manager int) error {
+	p := &wire.Problem{Code: wire.CodeNoFile, Op: "read the Localhost profile"}
+	// Kubelet refuses these, too (ValidateSeccompProfile).
+	if !filepath.IsLocal(declared) || declared == "." {
+		p.Detail = fmt.Sprintf("%q is not a path below kubelet's folder for profiles", declared)
+		return t.problem(p)
+	}
+	via := manager
+	k, err := kubelet.Choose(conf.kubelets, root)
+	if err == nil {
+		root = k.RootDir
+		if via == 0 {
+			via = k.PID
+		}
+	}
+	if root == "" {
+		root = kubelet.DefaultRoot
+	}
+	if via == 0 {
+		via = 1
+	}
+	name := path.Join(root, "seccomp", declared)
+	file, err := hostfile.ReadIn(conf.fs.Path(via, "root"), name, wire.MaxFile)
+	if err != nil {
+		p.Detail = err.Error()
+		if errors.Is(err, fs.ErrNotExist) {
+			p.Remedy = "put it there: containers that declare it will not start again without"
+		}
+		return t.problem(p)
+	}
+	_, err = t.write(&wire.File{Target: t.ref, Path: name, ModifiedNS: file.Modified.UnixNano(), Gzip: wire.Compress(file.Text)}, p.Op)
+	return err
+}
+
+// node returns what the node's kubelet was told: of several, the one that
+// started the probe, or else the targets.
+func (conf *configuration) node() *wire.Node {
+	n := &wire.Node{KubeletRoot: conf.own}
+	switch {
+	case conf.err != nil:
+		n.Detail = conf.err.Error()
+		return n
+	case n.KubeletRoot == "" && len(conf.roots) == 1:
+		n.KubeletRoot = conf.roots[0]
+	case n.KubeletRoot == "" && len(conf.roots) > 1:
+		n.Detail = "the containers were started by different kubelets"
+		return n
+	}
+	k, err := kubelet.Choose(conf.kubelets, n.KubeletRoot)
+	if err != nil {
+		n.Detail = err.Error()
+		return n
+	}
+	n.KubeletRoot = k.RootDir
+	is, err := k.SeccompDefault(conf.fs)
+	if err != nil {
+		n.Detail = err.Error()
+		return n
+	}
+	n.SeccompDefault = &is
+	return n
+}
+

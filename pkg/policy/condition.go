@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,7 +32,9 @@ func (c *Condition) Holds(d *bpf.Data) bool { return c.diagram.Eval(c.form.bits(
 func (c *Condition) Wide() bool { return c.expr == nil }
 
 // String returns the condition in Go's notation and with its precedence, sets
-// in braces and ranges as first..last. See naming for how arguments are called.
+// in braces and ranges as first..last. What is added to or subtracted from each
+// other has 32 bits, and so has the result, as in a filter. See naming for how
+// arguments are called.
 func (c *Condition) String() string {
 	if c.expr != nil {
 		return c.expr.format(c.naming)
@@ -56,7 +59,7 @@ func operandsOf(form Form, d *bdd.Diagram) []operand64 {
 	var list []operand64
 	for _, level := range d.Levels() {
 		w, _ := form.bitOf(level)
-		if o := operand64(w-wordIPHigh) / 2; !slices.Contains(list, o) {
+		if o := operandOf(w); !slices.Contains(list, o) {
 			list = append(list, o)
 		}
 	}
@@ -70,16 +73,36 @@ type conditions struct {
 	form   Form
 	kernel bool // arguments are as wide as the kernel takes them
 
-	sequential *bdd.Manager // m, if that is its form
-	exprs      map[bdd.Ref]expr
+	// One of these is m, the other is made when it is needed.
+	sequential, interleaved *bdd.Manager
+	exprs                   map[bdd.Ref]expr
 }
 
 func newConditions(m *bdd.Manager, form Form, kernel bool) *conditions {
-	c := &conditions{m: m, form: form, kernel: kernel, sequential: m, exprs: map[bdd.Ref]expr{}}
-	if form != Sequential {
-		c.sequential = bdd.New(compareNodes)
-	}
+	c := &conditions{m: m, form: form, kernel: kernel, exprs: map[bdd.Ref]expr{}}
+	*c.manager(form) = m
 	return c
+}
+
+func (c *conditions) manager(form Form) **bdd.Manager {
+	if form == Interleaved {
+		return &c.interleaved
+	}
+	return &c.sequential
+}
+
+// in brings a diagram of the form from into the Manager of another form. ok is
+// false if there is no room.
+func (c *conditions) in(to, from Form, f bdd.Ref) (m *bdd.Manager, g bdd.Ref, ok bool) {
+	source, target := *c.manager(from), c.manager(to)
+	if *target == nil {
+		*target = bdd.New(compareNodes)
+	}
+	if m = *target; m == source {
+		return m, f, true
+	}
+	err := m.Try(reorderNodes, func() { g = from.in(m, to, source.Export(f)) })
+	return m, g, err == nil
 }
 
 // What putting one condition in words may take, and before that bringing it
@@ -105,17 +128,37 @@ func (c *conditions) of(s Scope, f bdd.Ref) (*Condition, error) {
 
 // express puts f in words and takes the words for a diagram again. It returns
 // nil if there are too many, and an error if they mean something else.
-func (c *conditions) express(f bdd.Ref) (e expr, err error) {
-	m := c.sequential
-	if c.form != Sequential {
-		d := c.m.Export(f)
-		if m.Try(reorderNodes, func() { f = c.form.in(m, Sequential, d) }) != nil {
-			return nil, nil
+func (c *conditions) express(f bdd.Ref) (expr, error) {
+	if m, g, ok := c.in(Sequential, c.form, f); ok {
+		if e, err := proven(m, Sequential, g, express); e != nil || err != nil {
+			return e, err
 		}
 	}
+	m, g, ok := c.in(Interleaved, c.form, f)
+	if !ok || c.form == Sequential && 2*m.Count(g) > c.m.Count(f) {
+		return nil, nil // relations are small if interleaved, and only then
+	}
+	var failed error
+	e, err := proven(m, Interleaved, g, func(m *bdd.Manager, f bdd.Ref) expr {
+		r := &relater{m: m, simple: func(f bdd.Ref) expr {
+			m, f, ok := c.in(Sequential, Interleaved, f)
+			if !ok {
+				return nil
+			}
+			e, err := proven(m, Sequential, f, express)
+			failed = cmp.Or(failed, err)
+			return e
+		}}
+		return r.express(f, relatedDepth)
+	})
+	return e, cmp.Or(failed, err)
+}
+
+// proven puts f in words and proves them.
+func proven(m *bdd.Manager, form Form, f bdd.Ref, words func(m *bdd.Manager, f bdd.Ref) expr) (e expr, err error) {
 	budget := m.Try(conditionNodes, func() {
-		e = express(m, f)
-		if e != nil && e.diagram(m) != f {
+		e = words(m, f)
+		if e != nil && e.diagram(m, form) != f {
 			err = fmt.Errorf("internal error: condition %q is not what was to be described", e.format(newNaming(Scope{}, false)))
 		}
 	})

@@ -10,8 +10,8 @@ import (
 // An expr is a condition on a call's instruction pointer and arguments, which
 // can be printed, evaluated, and turned into a diagram.
 type expr interface {
-	// diagram returns the condition's diagram in the sequential form.
-	diagram(m *bdd.Manager) bdd.Ref
+	// diagram returns the condition's diagram in a Manager of a form.
+	diagram(m *bdd.Manager, form Form) bdd.Ref
 	eval(d *bpf.Data) bool
 	// cost measures how much there is to read.
 	cost() int
@@ -29,6 +29,16 @@ func (o operand64) of(d *bpf.Data) uint64 {
 		return d.IP
 	}
 	return d.Args[o-1]
+}
+
+// bit returns the diagram of one of the operand's bits, 0 being the least
+// significant.
+func (o operand64) bit(m *bdd.Manager, form Form, i int) bdd.Ref {
+	w := wordIPLow + 2*word(o)
+	if i >= 32 {
+		w--
+	}
+	return m.Var(form.level(w, i%32))
 }
 
 // A part of an operand.
@@ -71,7 +81,7 @@ type span struct{ first, last uint64 }
 // always is the condition that holds, or does not, everywhere.
 type always bool
 
-func (e always) diagram(*bdd.Manager) bdd.Ref {
+func (e always) diagram(*bdd.Manager, Form) bdd.Ref {
 	if e {
 		return bdd.True
 	}
@@ -109,24 +119,24 @@ func (e *in) cost() int {
 	return n
 }
 
-func (e *in) diagram(m *bdd.Manager) bdd.Ref {
+func (e *in) diagram(m *bdd.Manager, form Form) bdd.Ref {
 	r := bdd.False
-	level, width := e.part.level(e.operand), e.part.bits()
+	v := term{e.operand, e.part}
 	for _, s := range e.spans {
 		// From the least significant bit up: whether what is below is at
 		// least first, and at most last.
 		least, most := bdd.True, bdd.True
-		for i := range width {
-			l := level + width - 1 - i
+		for i := range e.part.bits() {
+			bit := v.bit(m, form, i)
 			if s.first>>i&1 != 0 {
-				least = m.Node(l, bdd.False, least)
+				least = m.And(bit, least)
 			} else {
-				least = m.Node(l, least, bdd.True)
+				least = m.Or(bit, least)
 			}
 			if s.last>>i&1 != 0 {
-				most = m.Node(l, bdd.True, most)
+				most = m.Or(m.Not(bit), most)
 			} else {
-				most = m.Node(l, most, bdd.False)
+				most = m.And(m.Not(bit), most)
 			}
 		}
 		r = m.Or(r, m.And(least, most))
@@ -164,7 +174,7 @@ func (e *masked) cost() int {
 	return 1 + 2*n
 }
 
-func (e *masked) diagram(m *bdd.Manager) bdd.Ref {
+func (e *masked) diagram(m *bdd.Manager, form Form) bdd.Ref {
 	r := bdd.False
 	for _, v := range e.values {
 		c := bdd.True
@@ -172,12 +182,11 @@ func (e *masked) diagram(m *bdd.Manager) bdd.Ref {
 			if e.mask>>i&1 == 0 {
 				continue
 			}
-			l := e.operand.level() + 63 - i
-			if v>>i&1 != 0 {
-				c = m.Node(l, bdd.False, c)
-			} else {
-				c = m.Node(l, c, bdd.False)
+			bit := e.operand.bit(m, form, i)
+			if v>>i&1 == 0 {
+				bit = m.Not(bit)
 			}
+			c = m.And(bit, c)
 		}
 		r = m.Or(r, c)
 	}
@@ -204,18 +213,18 @@ type (
 	anyOf []expr
 )
 
-func (e allOf) diagram(m *bdd.Manager) bdd.Ref {
+func (e allOf) diagram(m *bdd.Manager, form Form) bdd.Ref {
 	r := bdd.True
 	for i := len(e) - 1; i >= 0; i-- {
-		r = m.And(e[i].diagram(m), r)
+		r = m.And(e[i].diagram(m, form), r)
 	}
 	return r
 }
 
-func (e anyOf) diagram(m *bdd.Manager) bdd.Ref {
+func (e anyOf) diagram(m *bdd.Manager, form Form) bdd.Ref {
 	r := bdd.False
 	for i := len(e) - 1; i >= 0; i-- {
-		r = m.Or(e[i].diagram(m), r)
+		r = m.Or(e[i].diagram(m, form), r)
 	}
 	return r
 }
@@ -252,9 +261,9 @@ func costs(list []expr) int {
 // negation holds where its condition does not.
 type negation struct{ of expr }
 
-func (e negation) diagram(m *bdd.Manager) bdd.Ref { return m.Not(e.of.diagram(m)) }
-func (e negation) eval(d *bpf.Data) bool          { return !e.of.eval(d) }
-func (e negation) cost() int                      { return e.of.cost() + 1 }
+func (e negation) diagram(m *bdd.Manager, form Form) bdd.Ref { return m.Not(e.of.diagram(m, form)) }
+func (e negation) eval(d *bpf.Data) bool                     { return !e.of.eval(d) }
+func (e negation) cost() int                                 { return e.of.cost() + 1 }
 
 // not returns the negation of e, in the simplest form.
 func not(e expr) expr {
@@ -268,6 +277,10 @@ func not(e expr) expr {
 		n.not = !n.not
 		return &n
 	case *masked:
+		n := *e
+		n.not = !n.not
+		return &n
+	case *relation:
 		n := *e
 		n.not = !n.not
 		return &n

@@ -106,6 +106,7 @@ func TestOperations(t *testing.T) {
 				}
 				return b[j]
 			}},
+			{"restrict", m.ITE(G, m.Restrict(F, G), F), func(i int) uint64 { return f[i] }},
 			{"import", m.Import(m.Export(B)), func(i int) uint64 { return b[i] }},
 		} {
 			var want table
@@ -231,5 +232,27 @@ func TestBudget(t *testing.T) {
 	})
 	if err != ErrBudget || m.Size() != 2 {
 		t.Fatalf("error %v and %d nodes, want ErrBudget and the two constants", err, m.Size())
+	}
+}
+
+// TestRestrict has a relation, and what is said besides it, taken apart.
+func TestRestrict(t *testing.T) {
+	m := New(1 << 16)
+	same := True
+	for i := range 2 { // the variables 0, 1 and 3, 4
+		same = m.And(same, m.Not(m.Xor(m.Var(i), m.Var(i+3))))
+	}
+	other := m.Xor(m.Var(2), m.Var(5))
+	for _, c := range []struct{ f, where, elsewhere Ref }{
+		{m.And(same, other), other, False},
+		{m.Or(same, other), True, other},
+		{m.ITE(same, other, m.Var(5)), other, m.Var(5)},
+	} {
+		if got := m.Restrict(c.f, same); got != c.where {
+			t.Errorf("restricted to where it holds: %d, want %d", got, c.where)
+		}
+		if got := m.Restrict(c.f, m.Not(same)); got != c.elsewhere {
+			t.Errorf("restricted to where it does not hold: %d, want %d", got, c.elsewhere)
+		}
 	}
 }

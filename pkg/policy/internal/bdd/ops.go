@@ -22,6 +22,7 @@ const (
 	opAnd
 	opOr
 	opXor
+	opRestrict
 	opFirst
 )
 
@@ -117,6 +118,38 @@ func (m *Manager) boolean(op uint32, f, g Ref) Ref {
 	lo := m.boolean(op, f0, g0)
 	r := m.Node(level, lo, m.boolean(op, f1, g1))
 	m.cache.put(op, f, g, 0, r)
+	return r
+}
+
+// Restrict returns a function that is f wherever the Boolean care is true, and as
+// simple as that allows: of what f depends on only because of what care excludes,
+// it does not (Coudert, Madre 1990). Where care is false it is anything.
+func (m *Manager) Restrict(f, care Ref) Ref {
+	if care == True || care == False || m.IsLeaf(f) {
+		return f
+	}
+	if r, ok := m.cache.get(opRestrict, f, care, 0); ok {
+		return r
+	}
+	m.step()
+	level := m.Level(f)
+	var r Ref
+	if c := m.nodes[care]; int(c.level) < level {
+		r = m.Restrict(f, m.Or(c.lo, c.hi))
+	} else {
+		f0, f1 := m.Cofactors(f, level)
+		c0, c1 := m.Cofactors(care, level)
+		switch {
+		case c0 == False:
+			r = m.Restrict(f1, c1)
+		case c1 == False:
+			r = m.Restrict(f0, c0)
+		default:
+			lo := m.Restrict(f0, c0)
+			r = m.Node(level, lo, m.Restrict(f1, c1))
+		}
+	}
+	m.cache.put(opRestrict, f, care, 0, r)
 	return r
 }
 

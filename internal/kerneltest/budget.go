@@ -8,6 +8,8 @@
 // filter can be installed until the machine boots again. So a test takes part in
 // a [Budget]: it says what it is about to install, and when that would be too
 // much, the Budget first waits until all that is freed has gone.
+//
+// It also says what [Share] of many cases is tried where that takes long.
 package kerneltest
 
 import (

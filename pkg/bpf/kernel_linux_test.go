@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/internal/kerneltest"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
@@ -128,10 +129,10 @@ func TestKernelRun(t *testing.T) {
 	o := newOracle(t)
 	rng := rand.New(rand.NewPCG(6, 18))
 	programs, calls, divided := 0, 0, 0
-	for n := range 24 {
+	for n := range kerneltest.Share(24) {
 		// The first two tell the instruction pointer that our calls have.
 		bodies := []Filter{{stmt(LdAbsW, offset(IPLow))}, {stmt(LdAbsW, offset(IPHigh))}}
-		if n < 4 {
+		if n < kerneltest.Share(4) {
 			for range 5 {
 				for _, op := range legalOps {
 					bodies = append(bodies, demonstrate(op, rng))
@@ -241,27 +242,31 @@ func table(values []Return) Filter {
 }
 
 // checkTables installs a table for each row of values, oldest first, and
-// compares what becomes of each column's call with what Stack.Run says. At most
-// maxLethal of the calls that kill are made: each needs a child of its own.
+// compares what becomes of each column's call with what Stack.Run says. Of the
+// calls that kill, each of which needs a child of its own, at most maxLethal are
+// made, from all over the table.
 func (o *oracle) checkTables(rows [][]Return, maxLethal int) {
 	o.t.Helper()
 	var stack Stack
 	for _, values := range rows {
 		stack = append(stack, table(values))
 	}
-	var calls []call
+	var calls, lethal []call
 	var want []Return
 	for i := range rows[0] {
 		c := call{NR: unix.SYS_GETPPID, Args: [6]uint64{5: uint64(i)}}
 		ret := stack.Run(c.data(0), binary.NativeEndian).Ret
-		switch action := ret.Action(); {
-		case action != KillProcess && action != KillThread:
+		switch ret.Action() {
+		case KillProcess, KillThread:
+			lethal = append(lethal, c)
+		default:
 			calls = append(calls, c)
 			want = append(want, ret)
-		case maxLethal > 0:
-			maxLethal--
-			o.lethal(stack, c, action)
 		}
+	}
+	for i := range min(maxLethal, len(lethal)) {
+		c := lethal[i*len(lethal)/min(maxLethal, len(lethal))]
+		o.lethal(stack, c, stack.Run(c.data(0), binary.NativeEndian).Ret.Action())
 	}
 	a := o.ask(job{Stack: stack, Calls: calls}, true)
 	if a == nil {
@@ -324,7 +329,7 @@ func TestKernelCombine(t *testing.T) {
 			newer = append(newer, b.With(uint16(0x300+len(newer))))
 		}
 	}
-	o.checkTables([][]Return{older, newer}, len(older))
+	o.checkTables([][]Return{older, newer}, kerneltest.Share(len(older)))
 }
 
 // TestKernelData covers the data of errnos: 0, and above the highest.
@@ -341,7 +346,7 @@ func TestKernelData(t *testing.T) {
 func TestKernelStack(t *testing.T) {
 	o := newOracle(t)
 	rng := rand.New(rand.NewPCG(7, 18))
-	for range 12 {
+	for range kerneltest.Share(12) {
 		rows := make([][]Return, 2+rng.IntN(8))
 		for i := range rows {
 			rows[i] = make([]Return, 200)
@@ -381,10 +386,10 @@ func TestKernelCheck(t *testing.T) {
 	for _, n := range []int{0, 1, MaxInstructions, MaxInstructions + 1} {
 		progs = append(progs, slices.Repeat(Filter{ret}, n))
 	}
-	for range 9000 {
+	for range kerneltest.Share(9000) {
 		progs = append(progs, randomShort(rng))
 	}
-	for range 900 {
+	for range kerneltest.Share(900) {
 		// A valid program, and the same with one thing changed.
 		f := append(randomBody(rng, 20), stmt(RetA, 0))
 		progs = append(progs, f)

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/internal/cprogram"
 	"github.com/kubectl-seccomp/kubectl-seccomp/internal/kerneltest"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
@@ -29,7 +30,22 @@ import (
 // targetProgram is ptrace/testdata/target.c, compiled.
 var targetProgram string
 
+// joinEnv makes the test binary a process that puts itself into a cgroup, of
+// which this is the cgroup.procs, and then executes what its arguments are.
+const joinEnv = "PROBE_TEST_JOIN"
+
+func join(procs string) error {
+	if err := os.WriteFile(procs, []byte("0"), 0); err != nil {
+		return err
+	}
+	return unix.Exec(os.Args[1], os.Args[1:], nil)
+}
+
 func TestMain(m *testing.M) {
+	if procs := os.Getenv(joinEnv); procs != "" {
+		fmt.Fprintln(os.Stderr, join(procs))
+		os.Exit(1)
+	}
 	os.Exit(func() int {
 		if os.Getuid() != 0 {
 			fmt.Fprintln(os.Stderr, "these tests make cgroups, trace processes and read their seccomp filters: run them as root")
@@ -41,10 +57,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		targetProgram = filepath.Join(dir, "target")
-		source := filepath.Join("ptrace", "testdata", "target.c")
-		if out, err := exec.Command("gcc", "-O1", "-Wall", "-pthread", "-o", targetProgram, source).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "these tests need gcc to compile %s: %v\n%s", source, err, out)
+		if targetProgram, err = cprogram.Build(dir, "ptrace/testdata/target.c"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()
@@ -78,7 +92,9 @@ func start(t *testing.T, budget *kerneltest.Budget, installs, filters int, mode 
 
 	budget.Spend(installs, 0)
 	procs := filepath.Join(cgroup, "cgroup.procs")
-	cmd := exec.Command("sh", "-c", `echo $$ > "$0" && exec "$@"`, procs, targetProgram, strconv.Itoa(filters), mode)
+	cmd := exec.Command("/proc/self/exe", targetProgram, strconv.Itoa(filters), mode)
+	cmd.Env = append(os.Environ(), joinEnv+"="+procs)
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

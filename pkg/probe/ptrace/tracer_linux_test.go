@@ -129,7 +129,7 @@ func TestThreads(t *testing.T) {
 // and counts how often the thread's own code was told so. Which do is the
 // kernel's (signal(7)), and what proc.Wait relies on.
 func TestThousand(t *testing.T) {
-	const stops = 1000
+	stops := kerneltest.Share(1000)
 	for _, tt := range []struct {
 		mode      string
 		sibling   bool // stop the other thread
@@ -193,7 +193,7 @@ func TestStopped(t *testing.T) {
 	stopped := func() bool { return p.thread(p.pid).State == 'T' }
 	eventually(t, "the target is stopped", stopped)
 	tracer := newTracer(t, time.Second)
-	for range 100 {
+	for range kerneltest.Share(100) {
 		if r, err := tracer.Read(t.Context(), p.thread(p.pid)); err != nil || len(r.Filters) != 1 {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestSignals(t *testing.T) {
 			n++
 		}
 	}()
-	for range 2000 {
+	for range kerneltest.Share(2000) {
 		if _, err := tracer.Read(t.Context(), p.thread(p.pid)); err != nil {
 			t.Fatal(err)
 		}
@@ -488,7 +488,7 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const kills = 120
+	kills := kerneltest.Share(120)
 	traced := 0
 	random := rand.New(rand.NewPCG(1, 2))
 	for range kills {

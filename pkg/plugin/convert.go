@@ -47,12 +47,7 @@ func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) 
 			}
 		}
 	}
-	for _, p := range t.Problems {
-		out := v1alpha1.Problem{Code: p.Code, Remedy: terminal.Escape(p.Remedy), PID: p.PID, TID: p.TID}
-		p.Remedy = "" // is not said twice
-		out.Message = terminal.Escape(p.Error())
-		s.Dump.Problems = append(s.Dump.Problems, out)
-	}
+	s.Dump.Problems = source.Problems(t.Problems)
 	return s
 }
 

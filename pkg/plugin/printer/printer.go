@@ -46,6 +46,8 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 		out.diff(obj)
 	case *v1alpha1.Explanation:
 		out.explanation(obj)
+	case *v1alpha1.ConfinementList:
+		out.list(obj, h)
 	case *v1alpha1.Verification:
 		out.verification(obj, h)
 	case *v1alpha1.Version:

@@ -45,13 +45,7 @@ func digestOf(parts ...any) (d digest) {
 func (v *Verifier) Verify(in Input) (v1alpha1.VerifiedContainer, error) {
 	out := v1alpha1.VerifiedContainer{Source: in.Source, Declared: in.declaration()}
 	if in.Target != nil {
-		for _, p := range in.Target.Problems {
-			remedy := p.Remedy
-			p.Remedy = "" // is not said twice
-			out.Problems = append(out.Problems, v1alpha1.Problem{
-				Code: p.Code, Message: terminal.Escape(p.Error()), Remedy: terminal.Escape(remedy), PID: p.PID, TID: p.TID,
-			})
-		}
+		out.Problems = source.Problems(in.Target.Problems)
 	}
 	first := v1alpha1.Arrow{From: v1alpha1.ReadingDeclared, To: v1alpha1.ReadingConfigured, Holds: v1alpha1.HoldsYes}
 	second := v1alpha1.Arrow{From: v1alpha1.ReadingConfigured, To: v1alpha1.ReadingEnforced, Holds: v1alpha1.HoldsYes}

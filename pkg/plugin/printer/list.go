@@ -1,0 +1,85 @@
+package printer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+)
+
+func (o *output) list(l *v1alpha1.ConfinementList, h Human) {
+	if len(l.Items) == 0 {
+		o.printf("Nothing with a filter was found.\n")
+		return
+	}
+	t := table{header: []string{"SOURCE", "NODE", "MODE", "FILTERS", "DECLARED", "DEFAULT", "ALLOWED", "FINGERPRINT", "NOTE"}, wrap: []int{0, 8}}
+	if h.Wide {
+		t.header = append(t.header, "PID", "COMMAND", "PROCESSES", "THREADS", "NO_NEW_PRIVS", "CAPABILITIES")
+		t.wrap = append(t.wrap, 14)
+	}
+	for _, i := range l.Items {
+		style := terminal.Plain
+		if len(i.Mismatches) > 0 {
+			style = terminal.Yellow
+		}
+		cells := []string{container(i.Source), i.Node, i.Mode, "", "", "", "", fingerprint(i.Fingerprint, h.Wide), notes(i)}
+		if i.Declared != nil {
+			cells[4] = declared(*i.Declared)
+		}
+		if i.Read {
+			cells[3] = fmt.Sprintf("%d (%d)", i.FilterCount, i.Instructions)
+			cells[6] = allowed(i)
+			if i.Default != nil {
+				cells[5] = action(*i.Default)
+			} else if i.Mode != "strict" {
+				cells[5] = "by argument"
+			}
+		} else {
+			cells[2] = "?"
+		}
+		if h.Wide {
+			cells = append(cells, fmt.Sprint(i.PID), i.Comm, fmt.Sprint(i.Processes), fmt.Sprint(i.Threads), yesNo(i.NoNewPrivs), capabilities(i.Capabilities))
+		}
+		t.rows = append(t.rows, row{cells, style})
+	}
+	o.table(t)
+}
+
+// allowed is the share of the native ABI's syscalls that are executed, whatever
+// their arguments; those that are at times are behind a plus.
+func allowed(i v1alpha1.ConfinementItem) string {
+	if i.Syscalls == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d%%", 100*i.Allowed/i.Syscalls)
+	if i.Conditional > 0 {
+		text += fmt.Sprintf(" +%d", i.Conditional)
+	}
+	return text
+}
+
+// shortFingerprint is how much of one is shown to people: two that differ do so
+// there but once in 2^48.
+const shortFingerprint = len("s:") + 12
+
+func fingerprint(text string, wide bool) string {
+	if len(text) > shortFingerprint && !wide {
+		return text[:shortFingerprint]
+	}
+	return text
+}
+
+func notes(i v1alpha1.ConfinementItem) string {
+	list := i.Mismatches
+	if !i.Read {
+		list = nil
+		for _, p := range i.Problems {
+			list = append(list, p.Message)
+		}
+		if len(list) == 0 {
+			list = []string{"not read"}
+		}
+	}
+	return strings.Join(list, "; ")
+}

@@ -193,4 +193,3 @@ func (conf *configuration) node() *wire.Node {
 	n.SeccompDefault = &is
 	return n
 }
-

@@ -150,6 +150,7 @@ func (b *builder) add(m wire.Message) error {
 	case *wire.Hello:
 		return b.hello(m)
 	case *wire.Target:
+		m.Comm = clip(m.Comm, maxName)
 		b.target(m.ID).Target = *m
 	case *wire.Filter:
 		return b.filter(m)

@@ -420,6 +420,12 @@ func (t *Target) check() error {
 	if t.ID == "" || t.PID <= 0 || t.Processes < 1 || t.Threads < t.Processes {
 		return errors.New("no such target can be")
 	}
+	if t.Compat < 0 || t.Compat > t.Processes || t.StartedNS < 0 {
+		return errors.New("impossible counts")
+	}
+	if raw, err := hex.DecodeString(t.Container); err != nil || t.Container != "" && len(raw) != sha256.Size {
+		return fmt.Errorf("container %q", clip(t.Container))
+	}
 	return nil
 }
 

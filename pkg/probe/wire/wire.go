@@ -26,9 +26,10 @@
 // # Messages
 //
 // A stream is one Hello, then for each distinct program one Filter, for each
-// distinct list of them one Stack, and for each target its States; Problems say
-// what could not be done. Verdicts come last. What a message refers to by
-// number has come before it.
+// distinct list of them one Stack, and for each target its States; then, if that
+// is asked for, the Config and File of each target and one Node. Verdicts and
+// Fingerprints, of each stack, come last; Problems say what could not be done, at
+// any place. What a message refers to has come before it.
 //
 // # Trust
 //

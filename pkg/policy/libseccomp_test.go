@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"math/rand"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/internal/cprogram"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
@@ -26,9 +26,9 @@ type libseccomp struct{ program string }
 
 func newLibseccomp(t *testing.T) libseccomp {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "compile")
-	if out, err := exec.Command("cc", "-o", program, "testdata/compile.c", "-lseccomp").CombinedOutput(); err != nil {
-		t.Fatalf("compile testdata/compile.c, which needs libseccomp-dev: %v\n%s", err, out)
+	program, err := cprogram.Build(t.TempDir(), "testdata/compile.c", "-lseccomp")
+	if err != nil {
+		t.Fatal(err)
 	}
 	return libseccomp{program}
 }

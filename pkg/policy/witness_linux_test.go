@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/internal/cprogram"
 	"github.com/kubectl-seccomp/kubectl-seccomp/internal/kerneltest"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
@@ -37,12 +38,12 @@ type kernel struct {
 
 func newKernel(t *testing.T) *kernel {
 	t.Helper()
-	k := &kernel{t: t, program: filepath.Join(t.TempDir(), "call"), budget: kerneltest.New(t)}
 	// Not position-independent: the instruction pointer is the same every time.
-	cmd := exec.Command("cc", "-O2", "-no-pie", "-pthread", "-o", k.program, "testdata/call.c")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("compile testdata/call.c: %v\n%s", err, out)
+	program, err := cprogram.Build(t.TempDir(), "testdata/call.c", "-no-pie")
+	if err != nil {
+		t.Fatal(err)
 	}
+	k := &kernel{t: t, program: program, budget: kerneltest.New(t)}
 	out, err := exec.Command(k.program).Output()
 	if err != nil {
 		t.Fatal(err)

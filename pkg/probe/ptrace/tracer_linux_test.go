@@ -469,6 +469,8 @@ func traceUntilKilled(tid string) {
 		if thread, err = proc.Host.Thread(n, n); err == nil {
 			var tracer *Tracer
 			if tracer, err = New(proc.Host, time.Second); err == nil {
+				// The first takes longer.
+				_, err = tracer.Read(context.Background(), thread)
 				fmt.Println("ready")
 				for err == nil {
 					_, err = tracer.Read(context.Background(), thread)

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy/internal/bdd"
@@ -32,8 +33,12 @@ const (
 	NeedsSupervisor Check = "needs-supervisor"
 	// NeedsTracer: TRACE, which is ENOSYS without a tracer.
 	NeedsTracer Check = "needs-tracer"
-	// OpenEnd: calls that future kernels add are executed.
+	// OpenEnd: calls that are newer than the filters, or that future kernels add,
+	// are executed.
 	OpenEnd Check = "open-end"
+	// Newer: calls that are newer than the filters get what numbers get that no
+	// call has.
+	Newer Check = "newer"
 	// Exempt: a denied call that some kernels execute without asking filters.
 	Exempt Check = "exempt"
 )
@@ -51,13 +56,19 @@ type Finding struct {
 }
 
 // Lint looks for what is surprising in a policy on a machine with the given
-// ABIs, the native one first. Findings are facts, not faults. The error, if
-// any, is an internal one.
+// ABIs, the native one first, whatever its kernel is. Findings are facts, not
+// faults. The error, if any, is an internal one.
 func (p *Policy) Lint(abis []syscalls.ABI) ([]Finding, error) {
+	return p.LintOn(abis, syscalls.Release{})
+}
+
+// LintOn is Lint for a machine with a kernel: of what depends on its release, it
+// says what is so there. The zero Release is any.
+func (p *Policy) LintOn(abis []syscalls.ABI, kernel syscalls.Release) ([]Finding, error) {
 	if p.written != nil {
 		p = p.written
 	}
-	l := &linter{m: bdd.New(compareNodes), abis: abis}
+	l := &linter{m: bdd.New(compareNodes), abis: abis, kernel: kernel}
 	if err := l.m.Try(compareNodes, func() { l.root = l.m.Import(p.diagram) }); err != nil {
 		return nil, err
 	}
@@ -78,8 +89,12 @@ type linter struct {
 	m        *bdd.Manager
 	root     bdd.Ref
 	abis     []syscalls.ABI
+	kernel   syscalls.Release
 	findings []Finding
 }
+
+// any tells that it is about any kernel.
+func (l *linter) any() bool { return l.kernel == syscalls.Release{} }
 
 func (l *linter) add(check Check, abi syscalls.ABI, call, format string, args ...any) {
 	l.findings = append(l.findings, Finding{Check: check, ABI: abi, Call: call, Detail: fmt.Sprintf(format, args...)})
@@ -147,8 +162,26 @@ func denied(list []Outcome) bool {
 }
 
 // exempt are the calls of amd64 that the kernel executes without asking filters
-// from the named versions on (seccomp_uprobe_exception in kernel/seccomp.c).
-var exempt = map[string]string{"uretprobe": "6.14", "uprobe": "6.18"}
+// from the named releases on (__seccomp_filter and seccomp_uprobe_exception in
+// kernel/seccomp.c). That was brought to stable releases of older kernels, too.
+var exempt = map[string]syscalls.Release{"uretprobe": {Major: 6, Minor: 14}, "uprobe": {Major: 6, Minor: 18}}
+
+// exempt looks at a call that filters deny.
+func (l *linter) exempt(abi syscalls.ABI, call string) {
+	since, ok := exempt[call]
+	if !ok || abi != syscalls.AMD64 {
+		return
+	}
+	added, _ := syscalls.Since(call)
+	switch {
+	case l.any():
+		l.add(Exempt, abi, call, "denied by filters, but Linux from %v on does not ask them", since)
+	case l.kernel.AtLeast(since):
+		l.add(Exempt, abi, call, "denied by filters, but this kernel, Linux %v, does not ask them", l.kernel)
+	case l.kernel.AtLeast(added):
+		l.add(Exempt, abi, call, "denied by filters, but this kernel, Linux %v, may have the change of %v not to ask them", l.kernel, since)
+	}
+}
 
 func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
 	list := l.outcomesOf(abi, call.Number)
@@ -166,9 +199,7 @@ func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
 	if !denied(list) {
 		return
 	}
-	if since, ok := exempt[call.Name]; ok && abi == syscalls.AMD64 {
-		l.add(Exempt, abi, call.Name, "denied by filters, but Linux from %s on does not ask them", since)
-	}
+	l.exempt(abi, call.Name)
 	for _, other := range l.abis {
 		if native && other != abi && executed(l.outcomes(other, call.Name)) {
 			l.add(OtherABI, abi, call.Name, "restricted, but every such call of ABI %s is executed", other)
@@ -217,13 +248,68 @@ func multiplexerOf(name string) string {
 	return ""
 }
 
-// end looks at the numbers that have no call yet: the one after the last.
+// end looks at the numbers that have no call yet, from the one after the last on,
+// and at the calls just before it that filters do not tell from them: those are
+// newer than the filters, or might be.
 func (l *linter) end(abi syscalls.ABI) {
 	table := abi.Table()
 	if len(table) == 0 {
 		return
 	}
-	if executed(l.outcomesOf(abi, table[len(table)-1].Number+1)) {
-		l.add(OpenEnd, abi, "", "calls that come after %s, the last known here, are executed", table[len(table)-1].Name)
+	last := table[len(table)-1]
+	var end Run
+	var sub bdd.Ref
+	n := 0
+	l.m.Runs(l.arch(abi), levelNR, 32, func(first, to uint64, f bdd.Ref) bool {
+		end, sub = Run{uint32(first), uint32(to)}, f
+		n++
+		return end.Last <= last.Number && n < maxRuns
+	})
+	if end.Last <= last.Number {
+		return
 	}
+	i := slices.IndexFunc(table, func(c syscalls.Syscall) bool { return c.Number >= end.First })
+	known, names := last.Name+", the last known here", ""
+	if i > 0 {
+		known = table[i-1].Name
+		if since, ok := syscalls.Since(known); ok {
+			known += fmt.Sprintf(" of Linux %v", since)
+		}
+		known += ", the last that filters tell apart"
+		names = l.here(table[i:])
+	}
+	var outcomes []Outcome
+	for _, leaf := range l.m.Leaves(sub) {
+		outcomes = append(outcomes, outcome(leaf))
+	}
+	switch {
+	case executed(outcomes):
+		l.add(OpenEnd, abi, "", "calls that come after %s, are executed%s", known, names)
+	case names != "" && len(outcomes) == 1:
+		l.add(Newer, abi, "", "calls that come after %s, get %s%s", known, outcomes[0].Format(abi), names)
+	}
+}
+
+// here names the first of those calls that the kernel has, behind a colon; "" if it
+// has none.
+func (l *linter) here(calls []syscalls.Syscall) string {
+	var names []string
+	for _, c := range calls {
+		since, ok := syscalls.Since(c.Name)
+		if l.any() || ok && l.kernel.AtLeast(since) {
+			names = append(names, c.Name)
+		}
+	}
+	where := ""
+	if !l.any() {
+		where = fmt.Sprintf(" on this kernel, Linux %v,", l.kernel)
+	}
+	const most = 6
+	switch more := len(names) - most; {
+	case len(names) == 0:
+		return ""
+	case more > 1:
+		return fmt.Sprintf(":%s %s and %d more", where, strings.Join(names[:most], ", "), more)
+	}
+	return fmt.Sprintf(":%s %s", where, strings.Join(names, ", "))
 }

@@ -80,3 +80,61 @@ func TestLint(t *testing.T) {
 		})
 	}
 }
+
+// TestLintOn has what depends on the kernel.
+func TestLintOn(t *testing.T) {
+	number := func(name string) uint32 {
+		nr, ok := syscalls.AMD64.Number(name)
+		if !ok {
+			t.Fatal(name)
+		}
+		return nr
+	}
+	// From open on, nothing but mseal is told apart from numbers without a call.
+	f := func(other uint32) bpf.Stack {
+		return bpf.Stack{tree([]uint32{0, 1, 2, number("mseal"), number("mseal") + 1}, []uint32{allow, eperm, other, allow ^ other ^ eperm, other})}
+	}
+	denied, open := mustOf(t, f(eperm)), mustOf(t, f(allow))
+	for _, c := range []struct {
+		kernel syscalls.Release
+		p      *Policy
+		check  Check
+		call   string
+		want   string // Detail; "" for none
+	}{
+		{syscalls.Release{}, denied, Exempt, "uretprobe", "denied by filters, but Linux from 6.14 on does not ask them"},
+		{syscalls.Release{Major: 6, Minor: 14}, denied, Exempt, "uretprobe", "denied by filters, but this kernel, Linux 6.14, does not ask them"},
+		{syscalls.Release{Major: 6, Minor: 12}, denied, Exempt, "uretprobe", "denied by filters, but this kernel, Linux 6.12, may have the change of 6.14 not to ask them"},
+		{syscalls.Release{Major: 6, Minor: 10}, denied, Exempt, "uretprobe", ""}, // has no such call
+		{syscalls.Release{Major: 6, Minor: 18}, denied, Exempt, "uprobe", "denied by filters, but this kernel, Linux 6.18, does not ask them"},
+		{syscalls.Release{Major: 6, Minor: 17}, denied, Exempt, "uprobe", ""},
+		{syscalls.Release{Major: 6, Minor: 18}, open, Exempt, "uprobe", ""},
+		{syscalls.Release{Major: 6, Minor: 17}, denied, Newer, "",
+			"calls that come after mseal of Linux 6.10, the last that filters tell apart, get ERRNO(EPERM): on this kernel, Linux 6.17, setxattrat, getxattrat, listxattrat, removexattrat, open_tree_attr, file_getattr, file_setattr"},
+		{syscalls.Release{Major: 6, Minor: 15}, denied, Newer, "",
+			"calls that come after mseal of Linux 6.10, the last that filters tell apart, get ERRNO(EPERM): on this kernel, Linux 6.15, setxattrat, getxattrat, listxattrat, removexattrat, open_tree_attr"},
+		{syscalls.Release{Major: 6, Minor: 10}, denied, Newer, "", ""},
+		{syscalls.Release{Major: 6, Minor: 10}, denied, OpenEnd, "", ""},
+		{syscalls.Release{}, denied, Newer, "",
+			"calls that come after mseal of Linux 6.10, the last that filters tell apart, get ERRNO(EPERM): setxattrat, getxattrat, listxattrat, removexattrat, open_tree_attr, file_getattr and 3 more"},
+		{syscalls.Release{Major: 6, Minor: 15}, open, OpenEnd, "",
+			"calls that come after mseal of Linux 6.10, the last that filters tell apart, are executed: on this kernel, Linux 6.15, setxattrat, getxattrat, listxattrat, removexattrat, open_tree_attr"},
+		{syscalls.Release{Major: 6, Minor: 10}, open, OpenEnd, "",
+			"calls that come after mseal of Linux 6.10, the last that filters tell apart, are executed"},
+		{syscalls.Release{Major: 6, Minor: 10}, open, Newer, "", ""},
+	} {
+		findings, err := c.p.LintOn([]syscalls.ABI{syscalls.AMD64}, c.kernel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range findings {
+			if f.Check == c.check && f.Call == c.call {
+				got = f.Detail
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s %s on %v: %q, want %q", c.check, c.call, c.kernel, got, c.want)
+		}
+	}
+}

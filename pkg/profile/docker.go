@@ -74,7 +74,7 @@ func (k *minKernel) UnmarshalJSON(text []byte) error {
 	if !ok || err1 != nil || err2 != nil || a == 0 && b == 0 {
 		return fmt.Errorf("minKernel %s: want two numbers as in \"4.8\"", quote(s))
 	}
-	*k = minKernel{Kernel{uint(a), uint(b)}, true}
+	*k = minKernel{Kernel{Major: uint(a), Minor: uint(b)}, true}
 	return nil
 }
 

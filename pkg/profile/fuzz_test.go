@@ -36,7 +36,7 @@ func FuzzLoad(f *testing.F) {
 		for _, runtime := range []Runtime{Containerd, DockerEngine, CRIO} {
 			for _, oci := range []OCIRuntime{Runc, OldRunc, Crun} {
 				for _, arch := range []string{"amd64", "s390x"} {
-					l, err := p.Load(Target{Runtime: runtime, OCIRuntime: oci, Arch: arch, Kernel: Kernel{6, 1}})
+					l, err := p.Load(Target{Runtime: runtime, OCIRuntime: oci, Arch: arch, Kernel: Kernel{Major: 6, Minor: 1}})
 					if err != nil || l.Unconfined {
 						continue
 					}

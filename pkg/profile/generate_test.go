@@ -32,7 +32,7 @@ func TestFromPolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		target := Target{Runtime: DockerEngine, OCIRuntime: Crun, Arch: "amd64", Kernel: Kernel{6, 1}, Known: s.known}
+		target := Target{Runtime: DockerEngine, OCIRuntime: Crun, Arch: "amd64", Kernel: Kernel{Major: 6, Minor: 1}, Known: s.known}
 		if p.Format() == ContainersCommon {
 			target.Runtime = CRIO
 		}
@@ -89,7 +89,7 @@ func TestFromPolicyLoaded(t *testing.T) {
 		{"testdata/live/common.json", CRIO, "socket of amd64: rules with different actions"},
 	} {
 		for _, oci := range []OCIRuntime{Runc, OldRunc, Crun} {
-			target := Target{Runtime: c.runtime, OCIRuntime: oci, Arch: "amd64", Kernel: Kernel{6, 1}}
+			target := Target{Runtime: c.runtime, OCIRuntime: oci, Arch: "amd64", Kernel: Kernel{Major: 6, Minor: 1}}
 			want := loadedPolicy(t, c.file, target)
 			l, err := FromPolicy(want, target)
 			if c.want != "" {

@@ -269,8 +269,8 @@ func TestTooLong(t *testing.T) {
 }
 
 func TestParseKernel(t *testing.T) {
-	for release, want := range map[string]Kernel{"6.18.44": {6, 18}, "3.12-1-amd64": {3, 12}, "5.15": {5, 15}} {
-		if k, err := ParseKernel(release); err != nil || k != want {
+	for release, want := range map[string]string{"6.18.44": "6.18", "3.12-1-amd64": "3.12", "5.15": "5.15"} {
+		if k, err := ParseKernel(release); err != nil || k.String() != want {
 			t.Errorf("ParseKernel(%q) = %v, %v; want %v", release, k, err, want)
 		}
 	}

@@ -3,8 +3,9 @@ package profile
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
 // A Runtime is who reads a profile.
@@ -79,27 +80,8 @@ func (t Target) bounding(capability string) bool {
 	})
 }
 
-// A Kernel is the release of a Linux kernel, as far as profiles go: 6.12.
-type Kernel struct{ Major, Minor uint }
+// A Kernel is the release of a Linux kernel, as far as profiles go.
+type Kernel = syscalls.Release
 
 // ParseKernel takes the first two numbers of a release as uname -r has it.
-func ParseKernel(release string) (Kernel, error) {
-	major, rest, ok := strings.Cut(release, ".")
-	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if end < 0 {
-		end = len(rest)
-	}
-	a, err1 := strconv.ParseUint(major, 10, 16)
-	b, err2 := strconv.ParseUint(rest[:end], 10, 16)
-	if !ok || err1 != nil || err2 != nil {
-		return Kernel{}, fmt.Errorf("kernel release %q: want two numbers as in 6.12", release)
-	}
-	return Kernel{uint(a), uint(b)}, nil
-}
-
-func (k Kernel) String() string { return fmt.Sprintf("%d.%d", k.Major, k.Minor) }
-
-// AtLeast tells whether k is l or newer.
-func (k Kernel) AtLeast(l Kernel) bool {
-	return k.Major > l.Major || k.Major == l.Major && k.Minor >= l.Minor
-}
+func ParseKernel(release string) (Kernel, error) { return syscalls.ParseRelease(release) }

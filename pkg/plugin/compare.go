@@ -21,10 +21,6 @@ func compare(a, b *source.Source, sel *selection) (*v1alpha1.Diff, error) {
 			return nil, fmt.Errorf("compare %s: its main thread is in seccomp's strict mode, which has no filters", s.Name())
 		}
 	}
-	if x, y := a.Dump.Source.Arch, b.Dump.Source.Arch; x != y {
-		return nil, fmt.Errorf("compare %s with %s: they are of different architectures, %s and %s, and no call is the same on both",
-			a.Name(), b.Name(), x, y)
-	}
 	p, err := sel.policyOf(a, 0)
 	if err != nil {
 		return nil, err
@@ -33,37 +29,67 @@ func compare(a, b *source.Source, sel *selection) (*v1alpha1.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.Dump.Source.Arch != b.Dump.Source.Arch {
+		return compareByName(a, b, p, q, sel)
+	}
 	c, err := policy.Compare(p, q, policy.Options{ABIs: a.ABIs})
 	if err != nil {
 		return nil, err
 	}
-	d := &v1alpha1.Diff{
+	d := newDiff(a, b, c.Relation, c.Truncated, sel)
+	for _, difference := range c.Differences {
+		if err := d.add(difference); err != nil {
+			return nil, err
+		}
+	}
+	return d.done(), nil
+}
+
+// differ collects a v1alpha1.Diff.
+type differ struct {
+	*v1alpha1.Diff
+	a, b  *source.Source
+	sel   *selection
+	names []string // of what is listed
+}
+
+func newDiff(a, b *source.Source, r policy.Relation, truncated bool, sel *selection) *differ {
+	return &differ{a: a, b: b, sel: sel, Diff: &v1alpha1.Diff{
 		TypeMeta:    v1alpha1.TypeMeta("Diff"),
-		Relation:    v1alpha1.Relation(c.Relation.String()),
+		Relation:    v1alpha1.Relation(r.String()),
 		A:           side(a),
 		B:           side(b),
 		Differences: []v1alpha1.Difference{},
 		Selection:   sel.shown(),
-		Truncated:   c.Truncated,
-	}
-	var names []string
-	for _, difference := range c.Differences {
-		abi, _ := scopeABI(difference.Scope)
-		for _, scope := range split(difference.Scope) {
-			if !sel.has(abi, scope.Name()) || sel.Reduced && difference.Direction == policy.DirectionChanged {
-				d.Selection.Hidden++
-				continue
-			}
-			out, err := newDifference(a, b, difference, scope, sel)
-			if err != nil {
-				return nil, err
-			}
-			d.Differences = append(d.Differences, out)
-			names = append(names, out.Syscall)
+		Truncated:   truncated,
+	}}
+}
+
+// add lists a difference, or those parts of it that are selected.
+func (d *differ) add(difference policy.Difference) error {
+	abi, _ := scopeABI(difference.Scope)
+	for _, scope := range split(difference.Scope) {
+		if !d.sel.has(abi, scope.Name()) || d.sel.Reduced && difference.Direction == policy.DirectionChanged {
+			d.Selection.Hidden++
+			continue
 		}
+		out, err := newDifference(d.a, d.b, difference, scope, d.sel)
+		if err != nil {
+			return err
+		}
+		d.list(out)
 	}
-	d.Risks = sel.risks(names)
-	return d, nil
+	return nil
+}
+
+func (d *differ) list(out v1alpha1.Difference) {
+	d.Differences = append(d.Differences, out)
+	d.names = append(d.names, out.Syscall)
+}
+
+func (d *differ) done() *v1alpha1.Diff {
+	d.Risks = d.sel.risks(d.names)
+	return d.Diff
 }
 
 func side(s *source.Source) v1alpha1.Side {

@@ -50,20 +50,6 @@ var (
 		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
 	}
 
-	// wide denies it with zeros above the int only, and so to nobody who knows.
-	wide = bpf.Filter{
-		{Op: bpf.LdAbsW, K: 4},
-		{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 7},
-		{Op: bpf.LdAbsW, K: 0},
-		{Op: bpf.JeqK, K: 41, Jf: 5},
-		{Op: bpf.LdAbsW, K: 20}, // args[0] high
-		{Op: bpf.JeqK, K: 0, Jf: 3},
-		{Op: bpf.LdAbsW, K: 16},
-		{Op: bpf.JeqK, K: 40, Jf: 1},
-		{Op: bpf.RetK, K: uint32(bpf.Errno.With(97))},
-		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
-	}
-
 	// readOnly allows amd64 to read, write, exit and exit_group and ends the
 	// process for anything else.
 	readOnly = bpf.Filter{

@@ -57,7 +57,6 @@ func pods() *fakeCluster {
 		"key-kill":  one(filter("key-kill", denyFor(addKey, bpf.KillProcess.With(0)))),
 		"key-dead":  one(filter("key-dead", denyFor(addKey, eperm), bpf.Filter{{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))}})),
 		"vsock":     one(filter("vsock", vsock)),
-		"wide":      one(filter("wide", wide)),
 		"stack":     one(filter("stack", denyFor(addKey, eperm), vsock)),
 		"strict":    one(fakePod{name: "strict", subject: wire.ModeStrict}),
 		"read-only": one(filter("read-only", readOnly)),
@@ -161,7 +160,6 @@ func TestErrors(t *testing.T) {
 		{"dump unread", `read default/pod/unread:main on node node-amd64: stop thread 4011 \(stuck\) of containerd://threads: it did not within 1s: run this again`},
 		{"diff key unread", `read default/pod/unread:main`},
 		{"diff key strict", `default/pod/strict:main: its main thread is in seccomp's strict mode`},
-		{"diff key arm", `they are of different architectures, amd64 and arm64`},
 		{"diff key deploy/web", `deploy/web: its pods do not have the same filters: name one of them`},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -26,18 +26,21 @@ import (
 // variables of B's sub-diagram are renamed accordingly. The instruction pointer is
 // one on both sides.
 //
-// Three things limit what can be said about one name. Each limits it only if it
-// matters to what one of the policies does, that is, if its sub-diagram depends on
-// one of the bits concerned; each is told as a Limit.
+// Two things limit what can be said about one name; each is told as a Limit where it
+// matters to what the policies do.
 //
 //   - A parameter that is wider under one ABI is compared for the values that both
 //     can pass; the policies are not compared for others. With a 32-bit ABI those
 //     are all values that fit 32 bits, without sign.
-//   - Bits of a parameter that have another meaning (O_DIRECTORY on arm64 is
-//     O_DIRECT on amd64; the requests of ptrace) are not comparable, and neither is
-//     a call on which they have influence. It counts as undecided.
-//   - The same if a call takes other arguments (mmap on s390x), or if they are not
-//     known.
+//   - Bits of a parameter can have another meaning (O_DIRECTORY on arm64 is O_DIRECT
+//     on amd64; the requests of ptrace), a call can take other arguments (mmap on
+//     s390x), or which it takes is not known. These bits are foreign to the other
+//     ABI. If both sub-diagrams depend on foreign bits, the call is not comparable
+//     and counts as undecided.
+//
+// If only one depends on foreign bits, the comparison is exact: whatever they
+// correspond to, the other policy does not look at it. Conditions are then in terms
+// of the ABI of the one that does (NamedDifference.OfB).
 //
 // # Which outcomes are the same
 //
@@ -79,10 +82,13 @@ type ByName struct {
 	OnlyA, OnlyB []syscalls.Syscall
 }
 
-// A NamedDifference is a Difference between calls of one name. Its Scope, and the
-// arguments of its Condition, are those of A.
+// A NamedDifference is a Difference between calls of one name. Its Scope is that of
+// A, and so are the arguments of its Condition, unless OfB.
 type NamedDifference struct {
 	Difference
+	// OfB tells that the Condition is on the arguments as B takes them: of values
+	// or in places that A does not know.
+	OfB bool
 	// ScopeB is where B has the same calls.
 	ScopeB Scope
 }
@@ -187,29 +193,33 @@ const callNodes = compareNodes / 16
 
 // compare compares the calls of one name.
 func (n *namer) compare(c *counterpart) error {
-	// Should there be no room, limits are what was found so far.
-	var root bdd.Ref
+	// Should there be no room, nothing is known of the call.
+	root, ofB := n.unknown(), false
 	var limits []Limit
 	comparable := true
-	err := bdd.ErrBudget
 	if n.fits {
-		err = n.m.Try(callNodes, func() {
+		err := n.m.Try(callNodes, func() {
 			f, g := n.sides(c)
+			var foreignF, foreignG bool
 			for i := range c.position {
-				if n.dependsOn(i, c.narrow[i], f, g) {
+				if n.dependsOn(f, i, c.narrow[i]) || n.dependsOn(g, i, c.narrow[i]) {
 					f, g = n.narrow(f, i, c.narrow[i]), n.narrow(g, i, c.narrow[i])
 					limits = append(limits, Limit{Name: c.name, Compared: true, Param: n.param(c, i), Reason: "not all of its values can be passed under both"})
 				}
-				if n.dependsOn(i, c.foreign[i], f, g) {
-					comparable = false
-					limits = append(limits, Limit{Name: c.name, Param: n.param(c, i), Reason: c.about[i]})
-				}
+				foreignF = foreignF || n.dependsOn(f, i, c.foreign[i])
+				foreignG = foreignG || n.dependsOn(g, i, c.foreign[i])
+			}
+			if comparable = !foreignF || !foreignG; !comparable {
+				limits = append(limits, n.foreign(c, f, g)...)
+			}
+			if ofB = foreignG; ofB {
+				f, g = n.toY(c, f), n.toY(c, g)
 			}
 			root = n.m.Apply(n.alike, f, g)
 		})
-	}
-	if err != nil {
-		limits, comparable, root = nil, true, n.unknown()
+		if err != nil {
+			limits, comparable, root, ofB = nil, true, n.unknown(), false
+		}
 	}
 	n.out.Limits = append(n.out.Limits, limits...)
 	if !comparable {
@@ -217,13 +227,19 @@ func (n *namer) compare(c *counterpart) error {
 		return nil
 	}
 	n.found.add(n.m, root)
-	r := region{scopeOf(n.x, c.nrX), root}
-	return n.list(r, func(d Difference, holds bdd.Ref) error {
+	scopeA, scopeB := scopeOf(n.x, c.nrX), scopeOf(n.y, c.nrY)
+	r := region{scopeA, root}
+	if ofB {
+		r.Scope = scopeB
+	}
+	return n.list(r, func(d Difference, holds bdd.Ref) (err error) {
 		if d.Direction != DirectionUndecided {
 			call := lowest(n.m, n.form, holds)
+			if ofB {
+				call = c.callX(call)
+			}
 			call.Arch, call.NR = n.x.AuditArch(), c.nrX
 			w := &Witness{A: d.A, B: d.B}
-			var err error
 			if w.CallA, err = n.a.confirm(call, d.A); err != nil {
 				return err
 			}
@@ -232,9 +248,32 @@ func (n *namer) compare(c *counterpart) error {
 			}
 			d.Witness = w
 		}
-		n.out.Differences = append(n.out.Differences, NamedDifference{d, scopeOf(n.y, c.nrY)})
+		d.Scope = scopeA
+		n.out.Differences = append(n.out.Differences, NamedDifference{Difference: d, OfB: ofB, ScopeB: scopeB})
 		return nil
 	})
+}
+
+// toY returns a diagram with the arguments where y has them.
+func (n *namer) toY(c *counterpart, f bdd.Ref) bdd.Ref {
+	return n.m.Reorder(n.m.Export(f), func(level int) int {
+		w, bit := n.form.bitOf(level)
+		if w >= wordArg0High {
+			i := int(w-wordArg0High) / 2
+			w += word(2 * (c.position[i] - i))
+		}
+		return n.form.level(w, bit)
+	})
+}
+
+// foreign are the limits of a call with foreign bits on both sides.
+func (n *namer) foreign(c *counterpart, f, g bdd.Ref) (limits []Limit) {
+	for i, bits := range c.foreign {
+		if n.dependsOn(f, i, bits) || n.dependsOn(g, i, bits) {
+			limits = append(limits, Limit{Name: c.name, Param: n.param(c, i), Reason: c.about[i]})
+		}
+	}
+	return limits
 }
 
 // scopeOf is the scope of one number of an ABI.
@@ -251,12 +290,10 @@ func (n *namer) param(c *counterpart, i int) string {
 	return ""
 }
 
-// dependsOn tells whether bits of an argument have influence on f or g.
-func (n *namer) dependsOn(arg int, bits uint64, f, g bdd.Ref) bool {
+// dependsOn tells whether bits of an argument have influence on f.
+func (n *namer) dependsOn(f bdd.Ref, arg int, bits uint64) bool {
 	found := false
-	for _, f := range []bdd.Ref{f, g} {
-		n.m.Visit(f, func(_ bdd.Ref, level int) { found = found || n.isBit(level, arg, bits) })
-	}
+	n.m.Visit(f, func(_ bdd.Ref, level int) { found = found || n.isBit(level, arg, bits) })
 	return found
 }
 
@@ -310,7 +347,7 @@ func (n *namer) shared() error {
 				call.Arch, call.NR = r.ABI.AuditArch(), r.NR.First
 				d.Witness, err = newWitness(n.a, n.b, call, d.A, d.B)
 			}
-			n.out.Differences = append(n.out.Differences, NamedDifference{d, d.Scope})
+			n.out.Differences = append(n.out.Differences, NamedDifference{Difference: d, ScopeB: d.Scope})
 			return err
 		})
 		if err != nil {

@@ -35,8 +35,12 @@ func forABI(t testing.TB, abi syscalls.ABI, list ...named) *Policy {
 }
 
 func (d NamedDifference) text() string {
-	return fmt.Sprintf("%s of %v, %d of %v: %s: %s to %s, %s", d.Name(), d.ABI, d.ScopeB.NR.First, d.ScopeB.ABI,
-		d.Condition, d.A.Format(d.ABI), d.B.Format(d.ScopeB.ABI), d.Direction)
+	of := ""
+	if d.OfB {
+		of = "of B: "
+	}
+	return fmt.Sprintf("%s of %v, %d of %v: %s%s: %s to %s, %s", d.Name(), d.ABI, d.ScopeB.NR.First, d.ScopeB.ABI,
+		of, d.Condition, d.A.Format(d.ABI), d.B.Format(d.ScopeB.ABI), d.Direction)
 }
 
 func (l Limit) text() string {
@@ -86,17 +90,23 @@ func TestCompareByName(t *testing.T) {
 			only(arm64, named{"openat", []test{{2, oDirectAMD, oDirectAMD}}, eperm}), Undecided, nil,
 			[]string{"openat(flags): compared false: values of flags are not the same under both"}},
 		{"flags that are elsewhere, of a call that takes those of another",
-			only(amd, named{"fanotify_init", []test{{1, oDirectAMD, oDirectAMD}}, eperm}), only(arm64), Undecided, nil,
+			only(amd, named{"fanotify_init", []test{{1, oDirectAMD, oDirectAMD}}, eperm}),
+			only(arm64, named{"fanotify_init", []test{{1, oDirectAMD, oDirectAMD}}, eperm}), Undecided, nil,
 			[]string{"fanotify_init(event_f_flags): compared false: values of event_f_flags are not the same under both"}},
 		{"flags of the same parameter that are not",
 			only(amd, named{"openat", []test{{2, oCloexec, oCloexec}}, eperm}),
 			only(arm64, named{"openat", []test{{2, oCloexec, oCloexec}}, eperm}), Identical, nil, nil},
-		{"a flag that only one has",
-			only(amd, named{"mmap", []test{{3, map32Bit, map32Bit}}, eperm}), only(arm64), Undecided, nil,
-			[]string{"mmap(flags): compared false: values of flags are not the same under both"}},
+		{"flags that only A looks at",
+			only(amd, named{"openat", []test{{2, oDirectAMD, oDirectAMD}}, eperm}), only(arm64), Looser,
+			[]string{"openat of amd64, 56 of arm64: flags & O_DIRECT != 0: ERRNO(EPERM) to ALLOW, looser"}, nil},
+		{"flags that only B looks at",
+			only(amd), only(arm64, named{"openat", []test{{2, oDirectAMD, oDirectAMD}}, eperm}), Tighter,
+			[]string{"openat of amd64, 56 of arm64: of B: flags & O_DIRECTORY != 0: ALLOW to ERRNO(EPERM), tighter"}, nil},
+		{"arguments that only B has", only(mips), only(amd, named{"pipe", []test{{0, all64, 0}}, eperm}), Tighter,
+			[]string{"pipe of mips64le, 22 of amd64: of B: fildes == 0: ALLOW to ERRNO(EPERM), tighter"}, nil},
 		{"decided all the same",
 			only(amd, named{"mmap", []test{{3, map32Bit, map32Bit}}, eperm}, named{"socket", nil, eperm}),
-			only(arm64, named{"accept", nil, eperm}), Incomparable, []string{
+			only(arm64, named{"mmap", []test{{3, map32Bit, map32Bit}}, eperm}, named{"accept", nil, eperm}), Incomparable, []string{
 				"socket of amd64, 198 of arm64: always: ERRNO(EPERM) to ALLOW, looser",
 				"accept of amd64, 202 of arm64: always: ALLOW to ERRNO(EPERM), tighter",
 			}, []string{"mmap(flags): compared false: values of flags are not the same under both"}},
@@ -105,7 +115,7 @@ func TestCompareByName(t *testing.T) {
 			only(mips, named{"clone", []test{{0, cloneNewUser, cloneNewUser}}, eperm}), Identical, nil, nil},
 		{"a signal", only(amd, named{"kill", []test{{1, all64, 10}}, eperm}), only(mips, named{"kill", []test{{1, all64, 10}}, eperm}), Undecided, nil,
 			[]string{"kill(sig): compared false: values of sig are not the same under both"}},
-		{"other arguments", only(amd, named{"pipe", []test{{0, all64, 0}}, eperm}), only(mips), Undecided, nil,
+		{"other arguments", only(amd, named{"pipe", []test{{0, all64, 0}}, eperm}), only(mips, named{"pipe", []test{{0, all64, 0}}, eperm}), Undecided, nil,
 			[]string{"pipe(fildes): compared false: it takes other arguments under mips64le than under amd64"}},
 		{"the name of an error", only(amd, named{"socket", nil, 0x50026}), only(mips, named{"socket", nil, enosysMIPS}), Identical, nil, nil},
 		{"the number of an error", only(amd, named{"socket", nil, errno35}), only(mips, named{"socket", nil, errno35}), SameAccess,
@@ -120,7 +130,7 @@ func TestCompareByName(t *testing.T) {
 			only(arm, named{"socket", []test{{0, 1<<32 - 1, 38}}, eperm}), Identical, nil,
 			[]string{"socket(family): compared true: not all of its values can be passed under both"}},
 		{"arguments that are not known",
-			only(amd, named{"pread64", []test{{3, all64, 0}}, eperm}), only(arm), Undecided, nil,
+			only(amd, named{"pread64", []test{{3, all64, 0}}, eperm}), only(arm, named{"pread64", []test{{3, all64, 0}}, eperm}), Undecided, nil,
 			[]string{"pread64(pos): compared true: not all of its values can be passed under both",
 				"pread64(pos): compared false: what its arguments are under arm is not known"}},
 		{"an ABI of both machines", only(amd), only(i386, named{"socket", nil, eperm}, named{"select", nil, eperm}), Tighter, []string{
@@ -186,6 +196,13 @@ func checkNamedWitnesses(t *testing.T, a, b *Policy, c *ByName) {
 		}
 		if !d.Has(w.CallA.Arch, w.CallA.NR) || !d.ScopeB.Has(w.CallB.Arch, w.CallB.NR) {
 			t.Errorf("the witness of %q is %+v and %+v", d.text(), w.CallA, w.CallB)
+		}
+		of := &w.CallA
+		if d.OfB {
+			of = &w.CallB
+		}
+		if !d.Condition.Holds(of) {
+			t.Errorf("the condition of %q does not hold for its witness %+v", d.text(), *of)
 		}
 		if x, y := a.stack.Run(&w.CallA, a.order).Ret, b.stack.Run(&w.CallB, b.order).Ret; x != d.A.Return || y != d.B.Return {
 			t.Errorf("the witness of %q gets %v and %v", d.text(), x, y)

@@ -119,6 +119,15 @@ func (c *counterpart) callY(d bpf.Data, y syscalls.ABI) bpf.Data {
 	return out
 }
 
+// callX returns a call with the arguments of one under y where x has them.
+func (c *counterpart) callX(d bpf.Data) bpf.Data {
+	out := d
+	for i, j := range c.position {
+		out.Args[i] = d.Args[j]
+	}
+	return out
+}
+
 // word returns where x has a word of a call that y has at w.
 func (c *counterpart) word(w word) word {
 	if w < wordArg0High {

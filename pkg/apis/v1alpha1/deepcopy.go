@@ -23,6 +23,7 @@ func (d *Diff) DeepCopyObject() runtime.Object {
 	out := *d
 	out.A, out.B = d.A.deepCopy(), d.B.deepCopy()
 	out.Differences = cloneEach(d.Differences, Difference.deepCopy)
+	out.ByName = d.ByName.deepCopy()
 	out.Selection, out.Risks = d.Selection.deepCopy(), slices.Clone(d.Risks)
 	return &out
 }

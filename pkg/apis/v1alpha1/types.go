@@ -217,6 +217,9 @@ type Diff struct {
 	A           Side         `json:"a"`
 	B           Side         `json:"b"`
 	Differences []Difference `json:"differences"`
+	// ByName is there if A and B are of different architectures: calls are compared
+	// by name.
+	ByName *ByName `json:"byName,omitempty"`
 	// Selection tells that Differences are not all, or not as the filters are
 	// written.
 	Selection *Selection `json:"selection,omitempty"`
@@ -251,16 +254,20 @@ const (
 // call is in two of them.
 type Difference struct {
 	ABI   string    `json:"abi"`             // as in Summary
+	ABIB  string    `json:"abiB,omitempty"`  // that of B, if it is another one
 	Archs []Numbers `json:"archs,omitempty"` // as in Summary
 	// Syscall is the name, or else Numbers are those without one.
-	Syscall   string    `json:"syscall,omitempty"`
-	Numbers   *Numbers  `json:"numbers,omitempty"`
-	Condition string    `json:"condition,omitempty"` // as in Group
-	Outline   []string  `json:"outline,omitempty"`   // as in Group
-	A         Action    `json:"a"`
-	B         Action    `json:"b"`
-	Direction Direction `json:"direction"` // B seen from A
-	Witness   *Witness  `json:"witness,omitempty"`
+	Syscall   string   `json:"syscall,omitempty"`
+	Numbers   *Numbers `json:"numbers,omitempty"`
+	Condition string   `json:"condition,omitempty"` // as in Group
+	Outline   []string `json:"outline,omitempty"`   // as in Group
+	// ConditionABI is the ABI whose arguments the Condition is on, if that is not
+	// ABI: ABIB, where A's has no such values.
+	ConditionABI string    `json:"conditionABI,omitempty"`
+	A            Action    `json:"a"`
+	B            Action    `json:"b"`
+	Direction    Direction `json:"direction"` // B seen from A
+	Witness      *Witness  `json:"witness,omitempty"`
 }
 
 // Numbers is a range of syscall numbers, both ends included.
@@ -290,8 +297,11 @@ type Witness struct {
 	IP   string   `json:"ip,omitempty"`
 	Args []string `json:"args"`
 	// ArgsB are those that B was run with, if they differ: in what the kernel
-	// ignores.
+	// ignores, or by their order under another ABI.
 	ArgsB []string `json:"argsB,omitempty"`
+	// ArchB and NRB are those of the call of that name under B's ABI.
+	ArchB string `json:"archB,omitempty"`
+	NRB   string `json:"nrB,omitempty"`
 }
 
 // Version is what a build of the plugin is made of.

@@ -18,13 +18,14 @@ func (o *output) diff(d *v1alpha1.Diff) {
 	if style == terminal.Plain {
 		style = terminal.Yellow
 	}
-	o.verdict(style, "%s%s", verdict(d), selected(d.Selection))
+	o.verdict(style, "%s%s%s", verdict(d), scope(d), selected(d.Selection))
 	o.printf("\n")
 	o.table(sides(d))
 	if len(d.Differences) > 0 {
 		o.printf("\n")
 		o.table(differing(d.Differences))
 	}
+	o.byName(d.ByName)
 	o.risks(d.Risks)
 	if d.Selection != nil && d.Selection.Hidden > 0 {
 		o.printf("\nNot shown: %s. The verdict takes them into account.\n", count(d.Selection.Hidden, "difference"))
@@ -39,7 +40,7 @@ func verdict(d *v1alpha1.Diff) string {
 	a, b := d.A.Operand, d.B.Operand
 	switch d.Relation {
 	case v1alpha1.Identical:
-		if slices.Equal(d.A.Filters, d.B.Filters) {
+		if d.ByName == nil && slices.Equal(d.A.Filters, d.B.Filters) || len(d.A.Filters)+len(d.B.Filters) == 0 {
 			if len(d.A.Filters) == 0 {
 				return fmt.Sprintf("%s and %s are identical: neither has a filter", a, b)
 			}
@@ -58,6 +59,9 @@ func verdict(d *v1alpha1.Diff) string {
 	case v1alpha1.Incomparable:
 		return fmt.Sprintf("%s is neither tighter nor looser than %s: looser for %s, tighter for %s", b, a,
 			among(d, extent(d, v1alpha1.DirectionLooser)), among(d, extent(d, v1alpha1.DirectionTighter)))
+	}
+	if n := uncompared(d); n > 0 {
+		return fmt.Sprintf("how %s stands to %s is undecided: %s cannot be compared", b, a, count(n, "syscall"))
 	}
 	return fmt.Sprintf("how %s stands to %s is undecided: a filter computes more than the analysis has room for", b, a)
 }
@@ -160,6 +164,9 @@ func differing(list []v1alpha1.Difference) table {
 	examples := make(map[key]string)
 	for _, d := range list {
 		k := key{action(d.A), action(d.B), when(d.Condition, d.Outline), d.Direction}
+		if d.ConditionABI != "" {
+			k.when = "on " + d.ConditionABI + " " + k.when
+		}
 		if groups[k] == nil {
 			keys = append(keys, k)
 			groups[k] = new(folder)
@@ -168,7 +175,7 @@ func differing(list []v1alpha1.Difference) table {
 			}
 		}
 		if d.Syscall != "" {
-			groups[k].add(d.ABI, d.Syscall)
+			groups[k].add(abis(d), d.Syscall)
 		} else if d.Numbers != nil {
 			groups[k].addNumbers(d.ABI, []v1alpha1.Numbers{*d.Numbers})
 		}
@@ -191,4 +198,12 @@ func differing(list []v1alpha1.Difference) table {
 		}
 	}
 	return t
+}
+
+// abis are the names of a difference's ABI on both sides.
+func abis(d v1alpha1.Difference) string {
+	if d.ABIB == "" {
+		return d.ABI
+	}
+	return d.ABI + "/" + d.ABIB
 }

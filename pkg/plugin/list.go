@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -210,14 +211,14 @@ func (l *lister) others(node string, r *report.Report, asked []target.Container)
 	for _, c := range asked {
 		known[c.ID] = true
 	}
-	for _, id := range slices.Sorted(maps.Keys(r.Targets)) {
-		if known[id] {
+	byPID := func(a, b *report.Target) int { return cmp.Compare(a.PID, b.PID) }
+	for _, t := range slices.SortedFunc(maps.Values(r.Targets), byPID) {
+		if known[t.ID] {
 			continue
 		}
-		t := r.Targets[id]
 		item := v1alpha1.ConfinementItem{Source: v1alpha1.Source{Operand: processOperand(node, t.PID), Node: node}}
 		if t.Container != "" {
-			item.ContainerID = terminal.Escape(id)
+			item.ContainerID = terminal.Escape(t.ID)
 		}
 		describeNode(&item.Source, r)
 		if err := l.add(item, r, t); err != nil {

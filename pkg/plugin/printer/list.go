@@ -23,7 +23,7 @@ func (o *output) list(l *v1alpha1.ConfinementList, h Human) {
 		if len(i.Mismatches) > 0 {
 			style = terminal.Yellow
 		}
-		cells := []string{container(i.Source), i.Node, i.Mode, "", "", "", "", fingerprint(i.Fingerprint, h.Wide), notes(i)}
+		cells := []string{listed(i), i.Node, i.Mode, "", "", "", "", fingerprint(i.Fingerprint, h.Wide), notes(i)}
 		if i.Declared != nil {
 			cells[4] = declared(*i.Declared)
 		}
@@ -44,6 +44,14 @@ func (o *output) list(l *v1alpha1.ConfinementList, h Human) {
 		t.rows = append(t.rows, row{cells, style})
 	}
 	o.table(t)
+}
+
+// listed names a container, or a process with its command.
+func listed(i v1alpha1.ConfinementItem) string {
+	if i.Container == "" && i.Comm != "" {
+		return container(i.Source) + " (" + i.Comm + ")"
+	}
+	return container(i.Source)
 }
 
 // allowed is the share of the native ABI's syscalls that are executed, whatever

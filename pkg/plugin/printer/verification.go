@@ -2,6 +2,8 @@ package printer
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
@@ -54,9 +56,22 @@ func (o *output) verification(v *v1alpha1.Verification, h Human) {
 		}, holds[item.Holds].style})
 	}
 	o.table(t)
-	for _, item := range v.Items {
-		o.verified(item, h)
+	for _, alike := range sameArrows(v.Items) {
+		o.verified(alike, h, len(v.Items) == 1)
 	}
+}
+
+// sameArrows groups containers of which the same is to be said.
+func sameArrows(items []v1alpha1.VerifiedContainer) (groups [][]v1alpha1.VerifiedContainer) {
+	for _, item := range items {
+		i := slices.IndexFunc(groups, func(g []v1alpha1.VerifiedContainer) bool { return reflect.DeepEqual(g[0].Arrows, item.Arrows) })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], item)
+	}
+	return groups
 }
 
 func holdStyle(n v1alpha1.VerifiedNamespace) terminal.Style {
@@ -117,17 +132,26 @@ var relations = map[v1alpha1.Relation]string{
 	v1alpha1.Incomparable: "incomparable", v1alpha1.SameAccess: "same access", v1alpha1.Undecided: "undecided",
 }
 
-// verified prints what there is to say of a container's arrows: nothing, if both
-// are as they should be.
-func (o *output) verified(c v1alpha1.VerifiedContainer, h Human) {
+// verified prints what there is to say of the arrows of containers that have the
+// same: nothing, if both are as they should be.
+func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone bool) {
 	said := false
-	for _, a := range c.Arrows {
-		if a.Holds == v1alpha1.HoldsYes && len(a.Reasons) == 0 {
+	for _, a := range alike[0].Arrows {
+		reasons := a.Reasons
+		if !h.Wide && !alone {
+			// What is so of most containers is no news among many.
+			reasons = slices.DeleteFunc(slices.Clone(reasons), func(r v1alpha1.Reason) bool { return r.Code == v1alpha1.ReasonDoor })
+		}
+		if a.Holds == v1alpha1.HoldsYes && len(reasons) == 0 {
 			continue
 		}
 		if !said {
+			var names []string
+			for _, c := range alike {
+				names = append(names, container(c.Source))
+			}
 			o.printf("\n")
-			o.verdict(holds[c.Holds].style, "%s", container(c.Source))
+			o.verdict(holds[alike[0].Holds].style, "%s", wrap(strings.Join(names, ", "), max(o.width, minWrap)))
 			said = true
 		}
 		relation := relations[a.Relation]
@@ -135,15 +159,14 @@ func (o *output) verified(c v1alpha1.VerifiedContainer, h Human) {
 			relation = "not known"
 		}
 		o.printf("%s → %s: %s\n", a.From, a.To, relation)
-		for _, r := range a.Reasons {
-			o.printf("%s\n", indent(wrap("- "+r.Detail, max(o.width-2, minWrap)), "  "))
+		for _, r := range reasons {
+			o.printf("%s\n", item(r.Detail, o.width))
 		}
 		if a.Holds != v1alpha1.HoldsNo && !h.Wide || len(a.Differences) == 0 {
 			continue
 		}
 		t := differing(a.Differences)
-		t.header[1], t.header[2] = strings.ToUpper(a.From), strings.ToUpper(a.To)
-		t.header[0] = "IS"
+		t.header[0], t.header[1], t.header[2] = "IS", strings.ToUpper(a.From), strings.ToUpper(a.To)
 		more := len(t.rows) - maxShown
 		if more > 1 && !h.Wide {
 			t.rows = t.rows[:maxShown]
@@ -155,15 +178,8 @@ func (o *output) verified(c v1alpha1.VerifiedContainer, h Human) {
 	}
 }
 
-// indent puts something before every line but the first, which begins with it
-// as well.
-func indent(text, with string) string {
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		if i > 0 {
-			lines[i] = "  " + lines[i]
-		}
-		lines[i] = with + lines[i]
-	}
-	return strings.Join(lines, "\n")
+// item is a text behind a dash, wrapped to a width.
+func item(text string, width int) string {
+	const dash = "  - "
+	return dash + strings.ReplaceAll(wrap(text, max(width-len(dash), minWrap)), "\n", "\n    ")
 }

@@ -377,8 +377,11 @@ func (v *Verifier) others(in *Input, config text, m profile.Target, subject fit,
 			return err
 		}
 		how := relation(d)
-		if d.Relation == v1alpha1.Identical {
+		switch more := len(stack) - len(in.Target.Subject().Stack); {
+		case d.Relation == v1alpha1.Identical:
 			how = "as configured"
+		case f.explained && more > 0 && !gives(d.Relation):
+			how = "under " + filters(more) + " more than the main thread"
 		}
 		reason(arrow, v1alpha1.ReasonThreads, "%s: %s", someThreads(s), how)
 		switch {

@@ -49,6 +49,7 @@ func kubeletConfig(l Layout, n Node) ([]byte, error) {
 		"clusterDomain":            "cluster.local",
 		"clusterDNS":               []string{serviceDNS},
 		"resolvConf":               "",
+		"seccompDefault":           n.seccompDefault,
 
 		// Pods' cgroups lie below one of the cluster's own, named as on any node
 		// from there on (kubepods/…).

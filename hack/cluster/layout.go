@@ -58,6 +58,10 @@ type Node struct {
 	crunBin       string // stands before Debian's (see hack/cluster/crun)
 	shimPath      string // PATH in which containerd finds its shim
 	configVersion int    // of containerd's configuration file
+
+	// seccompDefault is kubelet's: containers that declare no profile get the
+	// runtime's default one.
+	seccompDefault bool
 }
 
 func newLayout(root string) Layout {
@@ -72,7 +76,7 @@ func newLayout(root string) Layout {
 		{
 			Name: "node-b", KubeletPort: 20251, HealthzPort: 20249,
 			containerdBin: filepath.Join(built, "containerd"), ctrBin: filepath.Join(built, "ctr"), runcBin: filepath.Join(built, "runc"),
-			shimPath: built, configVersion: 3,
+			shimPath: built, configVersion: 3, seccompDefault: true,
 		},
 	}
 	for i := range l.Nodes {

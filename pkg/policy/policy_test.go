@@ -248,9 +248,14 @@ func TestByteOrder(t *testing.T) {
 	}
 }
 
-// TestHostile builds, lists and compares what is made to be too much. It has to
-// end, within memory, and what it does decide has to be right.
-func TestHostile(t *testing.T) {
+// hostile is a stack that is made to be too much.
+type hostile struct {
+	name  string
+	stack bpf.Stack
+	least float64 // part of the outcomes asked for that has to be decided
+}
+
+func hostileStacks() []hostile {
 	r := rand.New(rand.NewSource(5))
 	alu := bpf.Filter{stmt(bpf.LdAbsW, lo(0)), stmt(bpf.Tax, 0)}
 	ops := []bpf.Op{bpf.AddK, bpf.AddX, bpf.SubX, bpf.MulK, bpf.XorX, bpf.OrX, bpf.LshX, bpf.RshX, bpf.Tax, bpf.Neg, bpf.LdAbsW}
@@ -286,11 +291,7 @@ func TestHostile(t *testing.T) {
 	hashes = append(hashes, stmt(bpf.RetK, eperm))
 	hashes = append(hashes, hashFilter()[3:]...)
 
-	for _, c := range []struct {
-		name  string
-		stack bpf.Stack
-		least float64 // part of the outcomes asked for that has to be decided
-	}{
+	return []hostile{
 		{"hash", bpf.Stack{hashFilter()}, 0.8},
 		{"hash for many numbers", bpf.Stack{hashes}, 0.5},
 		{"4096 instructions of arithmetic", bpf.Stack{alu}, 0},
@@ -299,7 +300,14 @@ func TestHostile(t *testing.T) {
 		{"3000 filters whose product is too large", products, 0},
 		{"the return is an argument", bpf.Stack{{stmt(bpf.LdAbsW, lo(0)), stmt(bpf.RetA, 0)}}, 0},
 		{"every other number", bpf.Stack{{stmt(bpf.LdAbsW, offNR), jump(bpf.JsetK, 1, 0, 1), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm)}}, 1},
-	} {
+	}
+}
+
+// TestHostile builds, lists and compares what is made to be too much. It has to
+// end, within memory, and what it does decide has to be right.
+func TestHostile(t *testing.T) {
+	r := rand.New(rand.NewSource(5))
+	for _, c := range hostileStacks() {
 		t.Run(c.name, func(t *testing.T) {
 			p := mustOf(t, c.stack)
 			// HeapSys is the largest size that the heap has had.

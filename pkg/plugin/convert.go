@@ -97,7 +97,7 @@ func newDump(s *source.Source, sel *selection) (*v1alpha1.Dump, error) {
 				names = append(names, group.Syscalls...)
 			}
 		}
-		findings, err := p.Lint(s.ABIs)
+		findings, err := p.LintOn(s.ABIs, s.Kernel())
 		if err != nil {
 			return nil, err
 		}

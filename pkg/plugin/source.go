@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/capability"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
@@ -22,6 +24,9 @@ type sourceFlags struct {
 	arch       string
 	runtime    string
 	ociRuntime string
+	capAdd     []string
+	capDrop    []string
+	kernel     string
 }
 
 func (f *sourceFlags) add(cmd *cobra.Command) {
@@ -30,6 +35,9 @@ func (f *sourceFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.arch, "arch", "", "Architecture that files are for, as Go names it; default: that of what a file is compared with, or else this machine's")
 	flags.StringVar(&f.runtime, "runtime", "containerd", "Runtime that a profile is interpreted as: containerd, docker, cri-o")
 	flags.StringVar(&f.ociRuntime, "oci-runtime", "runc", "OCI runtime that a profile is interpreted as: runc, crun")
+	flags.StringSliceVar(&f.capAdd, "cap-add", nil, "Capabilities that a profile is loaded with besides those of the container beside it, or else the default ones; or ALL")
+	flags.StringSliceVar(&f.capDrop, "cap-drop", nil, "Capabilities that a profile is loaded without, unless they are in --cap-add; or ALL")
+	flags.StringVar(&f.kernel, "kernel", "", "Release of the kernel that files are for, such as 6.12; default: that of the container beside it, or else one as new as the tables of syscalls")
 }
 
 var (
@@ -47,7 +55,31 @@ func (f *sourceFlags) validate() error {
 	if f.arch != "" && len(syscalls.OfMachine(f.arch)) == 0 {
 		return fmt.Errorf("--arch %q: there is no such architecture: want a GOARCH such as amd64 or arm64", f.arch)
 	}
+	if _, err := capability.ParseNames(f.capAdd); err != nil {
+		return fmt.Errorf("--cap-add: %w", err)
+	}
+	if _, err := capability.ParseNames(f.capDrop); err != nil {
+		return fmt.Errorf("--cap-drop: %w", err)
+	}
+	if _, err := profile.ParseKernel(f.kernel); f.kernel != "" && err != nil {
+		return fmt.Errorf("--kernel: %w", err)
+	}
 	return f.probe.validate()
+}
+
+// change makes the machine that files are for what the flags say. The flags are
+// valid.
+func (f *sourceFlags) change(m *profile.Target) {
+	if f.arch != "" {
+		m.Arch = f.arch
+	}
+	m.Runtime, m.OCIRuntime = runtimes[f.runtime], ociRuntimes[f.ociRuntime]
+	add, _ := capability.ParseNames(f.capAdd)
+	drop, _ := capability.ParseNames(f.capDrop)
+	m.Capabilities = (capability.SetOf(m.Capabilities)&^drop | add).Names()
+	if f.kernel != "" {
+		m.Kernel, _ = profile.ParseKernel(f.kernel)
+	}
 }
 
 // operands are what a command reads, the cluster included only if one of them is
@@ -126,7 +158,21 @@ func (o *operands) read(ctx context.Context) ([][]*source.Source, error) {
 			return nil, err
 		}
 	}
+	o.date(sources)
 	return sources, nil
+}
+
+// date gives the sources that do not know their kernel the one that they are for, if
+// anything says which: the flag, or else another operand.
+func (o *operands) date(sources [][]*source.Source) {
+	all := slices.Concat(sources...)
+	kernel := o.flags.kernel
+	for _, s := range all {
+		kernel = cmp.Or(kernel, s.Dump.Source.Kernel)
+	}
+	for _, s := range all {
+		s.Dump.Source.Kernel = cmp.Or(s.Dump.Source.Kernel, kernel)
+	}
 }
 
 // machine is the one that files are for which do not say: that of another
@@ -145,10 +191,7 @@ func (o *operands) machine(sources [][]*source.Source, contents []source.Content
 	if !found {
 		m = source.DefaultMachine()
 	}
-	if o.flags.arch != "" {
-		m.Arch = o.flags.arch
-	}
-	m.Runtime, m.OCIRuntime = runtimes[o.flags.runtime], ociRuntimes[o.flags.ociRuntime]
+	o.flags.change(&m)
 	return m
 }
 

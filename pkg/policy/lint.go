@@ -271,12 +271,12 @@ func (l *linter) end(abi syscalls.ABI) {
 	i := slices.IndexFunc(table, func(c syscalls.Syscall) bool { return c.Number >= end.First })
 	known, names := last.Name+", the last known here", ""
 	if i > 0 {
-		known = table[i-1].Name
-		if since, ok := syscalls.Since(known); ok {
-			known += fmt.Sprintf(" of Linux %v", since)
+		// Filters are as old as the last call that they know; but not older than
+		// seccomp, so that one from before says nothing.
+		if since, ok := syscalls.Since(table[i-1].Name); ok && since.AtLeast(firstFilters) {
+			known = fmt.Sprintf("%s of Linux %v, the last that filters tell apart", table[i-1].Name, since)
+			names = l.here(table[i:])
 		}
-		known += ", the last that filters tell apart"
-		names = l.here(table[i:])
 	}
 	var outcomes []Outcome
 	for _, leaf := range l.m.Leaves(sub) {
@@ -289,6 +289,9 @@ func (l *linter) end(abi syscalls.ABI) {
 		l.add(Newer, abi, "", "calls that come after %s, get %s%s", known, outcomes[0].Format(abi), names)
 	}
 }
+
+// firstFilters is the release that brought SECCOMP_MODE_FILTER.
+var firstFilters = syscalls.Release{Major: 3, Minor: 5}
 
 // here names the first of those calls that the kernel has, behind a colon; "" if it
 // has none.

@@ -94,6 +94,8 @@ func TestLintOn(t *testing.T) {
 	f := func(other uint32) bpf.Stack {
 		return bpf.Stack{tree([]uint32{0, 1, 2, number("mseal"), number("mseal") + 1}, []uint32{allow, eperm, other, allow ^ other ^ eperm, other})}
 	}
+	// It tells nothing apart that is newer than seccomp.
+	old := mustOf(t, bpf.Stack{tree([]uint32{0, 1, 2}, []uint32{allow, kill, eperm})})
 	denied, open := mustOf(t, f(eperm)), mustOf(t, f(allow))
 	for _, c := range []struct {
 		kernel syscalls.Release
@@ -122,6 +124,7 @@ func TestLintOn(t *testing.T) {
 		{syscalls.Release{Major: 6, Minor: 10}, open, OpenEnd, "",
 			"calls that come after mseal of Linux 6.10, the last that filters tell apart, are executed"},
 		{syscalls.Release{Major: 6, Minor: 10}, open, Newer, "", ""},
+		{syscalls.Release{Major: 6, Minor: 18}, old, Newer, "", ""},
 	} {
 		findings, err := c.p.LintOn([]syscalls.ABI{syscalls.AMD64}, c.kernel)
 		if err != nil {

@@ -60,7 +60,8 @@ type DumpList struct {
 }
 
 // Source is where filters come from: a container and its node, or a file. Of a
-// file that is not a saved dump only the first three, Arch and ABIs are known.
+// file that is not a saved dump only the first three, Arch and ABIs are known, and
+// the Kernel that it is for if anything says which.
 type Source struct {
 	Operand string `json:"operand"` // as it was asked for
 	// Format is what a file was taken for; absent: it is no file.

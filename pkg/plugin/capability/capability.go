@@ -108,3 +108,21 @@ func SetOf(list []string) (s Set) {
 	}
 	return s
 }
+
+// ParseNames returns the set of capabilities that people name as for a container:
+// SYS_ADMIN or CAP_SYS_ADMIN, in any case, or ALL.
+func ParseNames(list []string) (s Set, err error) {
+	for _, text := range list {
+		name := strings.TrimPrefix(strings.ToUpper(text), "CAP_")
+		n := slices.Index(names[:], name)
+		switch {
+		case name == "ALL":
+			s |= All
+		case n < 0:
+			return 0, fmt.Errorf("capability %q: there is none of that name: want one such as SYS_ADMIN, or ALL", text)
+		default:
+			s |= 1 << n
+		}
+	}
+	return s, nil
+}

@@ -31,3 +31,24 @@ func TestString(t *testing.T) {
 		}
 	}
 }
+
+func TestParseNames(t *testing.T) {
+	for _, c := range []struct {
+		list []string
+		want Set
+	}{
+		{nil, 0},
+		{[]string{"SYS_ADMIN"}, 1 << 21},
+		{[]string{"CAP_SYS_ADMIN", "net_raw", "cap_chown"}, 1<<21 | 1<<13 | 1},
+		{[]string{"ALL"}, All},
+	} {
+		if got, err := ParseNames(c.list); got != c.want || err != nil {
+			t.Errorf("ParseNames(%q) = %v, %v, want %v", c.list, got, err, c.want)
+		}
+	}
+	for _, name := range []string{"", "SYS_ADMN", "CAP_", "21", "SYS_ADMIN "} {
+		if got, err := ParseNames([]string{name}); err == nil {
+			t.Errorf("ParseNames(%q) = %v, want an error", name, got)
+		}
+	}
+}

@@ -79,7 +79,11 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		facts.add("Format", format(d.Source))
 	}
 	if d.Source.PID == 0 {
-		facts.add("Architecture", d.Source.Arch)
+		machine := d.Source.Arch
+		if d.Source.Kernel != "" {
+			machine += ", Linux " + d.Source.Kernel
+		}
+		facts.add("Architecture", machine)
 	} else if len(alike) == 1 {
 		facts.add("Process", process(d))
 		facts.add("Node", node(d.Source))

@@ -37,10 +37,24 @@ func (s *Source) Policy(state int) (*policy.Policy, error) {
 	return policy.Of(s.Stacks[state], s.Order())
 }
 
-// Machine returns what a profile that is set beside the source is loaded on.
+// Kernel returns the release of the source's kernel, zero if it is not known.
+func (s *Source) Kernel() syscalls.Release {
+	k, err := syscalls.ParseRelease(s.Dump.Source.Kernel)
+	if err != nil {
+		return syscalls.Release{}
+	}
+	return k
+}
+
+// Machine returns what a profile that is set beside the source is loaded on. What
+// the source does not know is as in DefaultMachine.
 func (s *Source) Machine() profile.Target {
-	m := profile.Target{Arch: s.Dump.Source.Arch, Capabilities: s.Dump.States[0].Capabilities.Bounding}
-	if k, err := profile.ParseKernel(s.Dump.Source.Kernel); err == nil {
+	m := DefaultMachine()
+	m.Arch = s.Dump.Source.Arch
+	if s.Dump.Source.PID != 0 {
+		m.Capabilities = s.Dump.States[0].Capabilities.Bounding
+	}
+	if k := s.Kernel(); k != (syscalls.Release{}) {
 		m.Kernel = k
 	}
 	return m

@@ -56,7 +56,10 @@ func Collect(ctx context.Context, req Request, sink Sink) error {
 	if err := c.configured(targets); err != nil {
 		return err
 	}
-	return c.verdicts(ctx)
+	if err := c.verdicts(ctx); err != nil {
+		return err
+	}
+	return c.fingerprints(ctx)
 }
 
 // collector is one run.

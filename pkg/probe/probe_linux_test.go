@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/internal/cprogram"
 	"github.com/kubectl-seccomp/kubectl-seccomp/internal/kerneltest"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
@@ -159,6 +160,7 @@ type result struct {
 	stacks   []*wire.Stack
 	states   []*wire.State
 	verdicts []*wire.Verdict
+	prints   []*wire.Fingerprint
 	problems []*wire.Problem
 }
 
@@ -194,6 +196,8 @@ func collect(t *testing.T, ctx context.Context, req Request) (r result) {
 			r.states = append(r.states, m)
 		case *wire.Verdict:
 			r.verdicts = append(r.verdicts, m)
+		case *wire.Fingerprint:
+			r.prints = append(r.prints, m)
 		case *wire.Problem:
 			r.problems = append(r.problems, m)
 		}
@@ -276,6 +280,16 @@ func TestStacked(t *testing.T) {
 		if want := survey.Of(stack, v.Survey.ABI); !v.Survey.Equal(want) {
 			t.Errorf("verdict: %+v, want %+v", v.Survey, want)
 		}
+	}
+
+	// And one fingerprint.
+	p, err := policy.Of(stack, native().ByteOrder())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := p.Fingerprint()
+	if err != nil || len(r.prints) != 1 || *r.prints[0] != (wire.Fingerprint{Stack: 0, Fingerprint: want}) {
+		t.Errorf("fingerprints %v, want %s, %v", r.prints, want, err)
 	}
 }
 

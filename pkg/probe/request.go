@@ -26,6 +26,10 @@ type Request struct {
 	MaxThreads int // that are looked at per target; 0: DefaultMaxThreads
 }
 
+// fingerprintTime is how long it may take until no other fingerprint is begun.
+// That of a container's default filter takes 10 ms.
+const fingerprintTime = 400 * time.Millisecond
+
 // maxFound is how many targets Request.All adds.
 const maxFound = 4096
 

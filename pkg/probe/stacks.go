@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/ptrace"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
@@ -90,6 +92,33 @@ func (c *collector) verdicts(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// fingerprints works out what the policy of each stack is called, as far as there
+// is time. To leave one out is no problem: who reads the stacks can do it as
+// well.
+func (c *collector) fingerprints(ctx context.Context) error {
+	begin := time.Now()
+	for id, stack := range c.stackOf {
+		if ctx.Err() != nil || time.Since(begin) > fingerprintTime {
+			return nil
+		}
+		p, err := policy.Try(stack, native().ByteOrder(), policy.SmallBudget)
+		if err != nil {
+			continue
+		}
+		name, err := p.Fingerprint()
+		if err != nil {
+			continue
+		}
+		switch err := c.sink.Write(&wire.Fingerprint{Stack: id, Fingerprint: name}); {
+		case errors.Is(err, wire.ErrTooLarge):
+			return nil
+		case err != nil:
+			return err
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
@@ -81,9 +82,12 @@ type State struct {
 	// Surveys has one survey of Stack for each of the report's ABIs, in their
 	// order; nil without a stack. States with the same stack share it.
 	Surveys []survey.Survey
-	// NodeFingerprint is what the node worked out of Stack's policy, "" if it
-	// did not. It has not been verified.
-	NodeFingerprint string
+	// Policy is the exact meaning of Stack, if it could be worked out with
+	// little (see policy.Try) and the node has done so, too; else nil.
+	Policy *policy.Policy
+	// Fingerprint is Policy's, worked out here, and not another than the node's;
+	// "" if there is none.
+	Fingerprint string
 }
 
 const (
@@ -124,6 +128,9 @@ type stack struct {
 	log     []wire.Log
 	surveys []survey.Survey
 	node    string // the fingerprint that the node worked out, "" if none
+
+	policy      *policy.Policy // as far as the node said that it can be had
+	fingerprint string         // of policy
 }
 
 func (b *builder) read(ctx context.Context, r *wire.Reader) (*Report, error) {
@@ -286,14 +293,46 @@ func (b *builder) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
+	for i := range b.stacks {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("work out the policy of stack %d: %w", i, context.Cause(ctx))
+		}
+		if err := b.fingerprint(i); err != nil {
+			return err
+		}
+	}
 	for _, t := range b.report.Targets {
 		for _, state := range t.States {
 			if state.State.Stack != wire.NoStack {
 				s := b.stacks[state.State.Stack]
-				state.Stack, state.Log, state.Surveys, state.NodeFingerprint = s.filters, s.log, s.surveys, s.node
+				state.Stack, state.Log, state.Surveys, state.Policy, state.Fingerprint = s.filters, s.log, s.surveys, s.policy, s.fingerprint
 			}
 		}
 	}
+	return nil
+}
+
+// fingerprint works out the policy of a stack of which the node says that it has,
+// and holds its fingerprint against the node's. What is a budget's worth of work
+// does not depend on the machine, so that what the node could do, can be done
+// here; and a node that means harm cannot have more done.
+func (b *builder) fingerprint(id int) error {
+	s := &b.stacks[id]
+	if s.node == "" {
+		return nil
+	}
+	p, err := policy.Try(s.filters, b.order, policy.SmallBudget)
+	if err == nil {
+		s.fingerprint, err = p.Fingerprint()
+	}
+	if err != nil {
+		return fmt.Errorf("fingerprint of stack %d: %w: it is %s on the node, and here: %v", id, ErrDisagree, s.node, err)
+	}
+	// Those of different forms can be of the same policy.
+	if s.fingerprint != s.node && s.fingerprint[0] == s.node[0] {
+		return fmt.Errorf("fingerprint of stack %d: %w: it is %s on the node, %s here", id, ErrDisagree, s.node, s.fingerprint)
+	}
+	s.policy = p
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
@@ -170,6 +171,86 @@ func TestReadFails(t *testing.T) {
 				t.Errorf("report %v, error %v, want a %v that says %q", r, err, test.kind, test.say)
 			}
 		})
+	}
+}
+
+// fingerprint is that of a stack, worked out with all that there is.
+func fingerprint(t *testing.T, s bpf.Stack) string {
+	t.Helper()
+	p, err := policy.Of(s, binary.LittleEndian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := p.Fingerprint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestFingerprint has a node that works out the same policy, or none, or another.
+func TestFingerprint(t *testing.T) {
+	// The product of two arguments has no diagram of reasonable size.
+	product := bpf.Filter{
+		{Op: bpf.LdAbsW, K: 16}, {Op: bpf.Tax}, {Op: bpf.LdAbsW, K: 24}, {Op: bpf.MulX},
+		{Op: bpf.JeqK, K: 12345, Jf: 1}, {Op: bpf.RetK, K: uint32(bpf.Allow)}, {Op: bpf.RetK, K: uint32(bpf.KillProcess)},
+	}
+	right := fingerprint(t, bpf.Stack{denyOne})
+	for name, test := range map[string]struct {
+		filter     bpf.Filter
+		said, want string
+		fails      bool
+	}{
+		"the same":       {denyOne, right, right, false},
+		"none":           {denyOne, "", "", false},
+		"another form":   {denyOne, "i:" + right[2:], right, false},
+		"another":        {denyOne, fingerprint(t, bpf.Stack{allow}), "", true},
+		"of what is not": {product, right, "", true},
+	} {
+		text := output(t, "amd64", []string{"amd64"}, []bpf.Filter{test.filter}, func(ms []wire.Message) []wire.Message {
+			if test.said != "" {
+				ms = append(ms, &wire.Fingerprint{Fingerprint: test.said})
+			}
+			return ms
+		})
+		r, err := Read(t.Context(), strings.NewReader(text), "run")
+		if test.fails {
+			if !errors.Is(err, ErrDisagree) {
+				t.Errorf("%s: error %v, want %v", name, err, ErrDisagree)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if s := r.Targets[id].Subject(); s.Fingerprint != test.want || (s.Policy != nil) != (test.want != "") {
+			t.Errorf("%s: fingerprint %q, policy %v", name, s.Fingerprint, s.Policy)
+		}
+	}
+}
+
+// TestReadConfiguration reads what a node says about its configuration, which is
+// taken as it is, but not at any length.
+func TestReadConfiguration(t *testing.T) {
+	long := strings.Repeat("é", 20_000)
+	text := output(t, "amd64", []string{"amd64"}, []bpf.Filter{allow}, func(ms []wire.Message) []wire.Message {
+		ms[3].(*wire.Target).Comm = long
+		return append(ms, &wire.Config{Target: id, Path: long, Runtime: long, Gzip: wire.Compress([]byte("{}"))},
+			&wire.File{Target: id, Path: long, Gzip: wire.Compress([]byte("x"))}, &wire.Node{KubeletRoot: long, Detail: long})
+	})
+	r, err := Read(t.Context(), strings.NewReader(text), "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := r.Targets[id]
+	if target.Config == nil || target.File == nil || r.Node == nil {
+		t.Fatalf("configuration %v, file %v, node %v", target.Config, target.File, r.Node)
+	}
+	for i, got := range []string{target.Comm, target.Config.Path, target.Config.Runtime, target.File.Path, r.Node.KubeletRoot, r.Node.Detail} {
+		if len(got) > 1024 || got == "" {
+			t.Errorf("text %d has %d bytes", i, len(got))
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ const usage = `usage: workload BEHAVIOUR [FLAGS]
   fork [-children N] [-life D]
                            N child processes at any time, each for about D
   exit [-after D]          ends after D
+  call NR[,ARG,…] ...      makes these system calls and prints what came of each
   version                  print the version and end
 `
 
@@ -49,6 +50,7 @@ var behaviours = map[string]behaviour{
 	"read":    read,
 	"fork":    fork,
 	"exit":    exit,
+	"call":    call,
 	"version": printVersion,
 	childName: child,
 }

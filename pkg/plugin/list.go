@@ -136,7 +136,7 @@ func (o *listOptions) Run(ctx context.Context) error {
 		all.on(o.Selection.Node).All = true
 	}
 	reports, err := o.Prober.Probe(ctx, all)
-	failed, err := o.partial(err)
+	containers, failed, err := o.partial(containers, err)
 	if err != nil {
 		return err
 	}

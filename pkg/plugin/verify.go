@@ -105,7 +105,7 @@ func (o *verifyOptions) Run(ctx context.Context) error {
 	}
 	requests, references := verifyRequests(containers)
 	reports, err := o.Prober.Probe(ctx, requests)
-	failed, err := o.partial(err)
+	containers, failed, err := o.partial(containers, err)
 	if err != nil {
 		return err
 	}
@@ -113,8 +113,8 @@ func (o *verifyOptions) Run(ctx context.Context) error {
 		return compare(a, b, new(selection))
 	}}
 	out := &v1alpha1.Verification{TypeMeta: v1alpha1.TypeMeta("Verification"), Items: []v1alpha1.VerifiedContainer{}}
-	for i, c := range containers {
-		item, err := v.Verify(verifyInput(c, reports[c.Node], references[i], failed[c.Node]))
+	for _, c := range containers {
+		item, err := v.Verify(verifyInput(c, reports[c.Node], references[c.ID], failed[c.Node]))
 		if err != nil {
 			return err
 		}
@@ -151,22 +151,30 @@ func verifyResult(v *v1alpha1.Verification) error {
 }
 
 // partial takes apart the error of a run that goes on when a node fails: why nodes
-// were not read. That containers have changed is warned of.
-func (c *common) partial(err error) (map[string]error, error) {
+// were not read. Containers that are gone by now are left out, with a warning,
+// unless nothing is left then.
+func (c *common) partial(containers []target.Container, err error) ([]target.Container, map[string]error, error) {
 	incomplete := (*probepod.Incomplete)(nil)
-	if !errors.As(err, &incomplete) {
-		return nil, err
+	if !errors.As(err, &incomplete) || error(incomplete) != err {
+		return containers, nil, err
 	}
-	for _, err := range incomplete.Changed {
-		c.warn(err)
+	rest := slices.DeleteFunc(slices.Clone(containers), func(c target.Container) bool { return incomplete.Changed[c.ID] != nil })
+	if len(rest) == 0 && len(incomplete.Failed) == 0 {
+		return nil, nil, err
 	}
-	return incomplete.Failed, nil
+	for _, container := range containers {
+		if err := incomplete.Changed[container.ID]; err != nil {
+			c.warn(fmt.Errorf("left out: %w", err))
+		}
+	}
+	return rest, incomplete.Failed, nil
 }
 
 // verifyRequests asks for containers, and for a reference on each node for all of
 // its containers that may be under RuntimeDefault and have the same capabilities.
-// It returns the reference's ID for each container, "" for none.
-func verifyRequests(containers []target.Container) (all requests, references []string) {
+// It returns the reference's ID for the ID of each container, "" for none.
+func verifyRequests(containers []target.Container) (all requests, references map[string]string) {
+	references = make(map[string]string)
 	type kind struct{ node, capabilities string }
 	known := make(map[kind]string)
 	for _, c := range containers {
@@ -186,7 +194,7 @@ func verifyRequests(containers []target.Container) (all requests, references []s
 				known[k] = id
 			}
 		}
-		references = append(references, id)
+		references[c.ID] = id
 	}
 	return all, references
 }

@@ -46,17 +46,19 @@ func (e *Interrupted) ExitCode() int {
 type Incomplete struct {
 	// Failed is why nodes were not read.
 	Failed map[string]error
-	// Changed tells of containers that were not what they had been when they were
-	// resolved. The errors wrap target.ErrRestarted.
-	Changed []error
+	// Changed tells of containers, by ID, that were not what they had been when
+	// they were resolved. The errors wrap target.ErrRestarted.
+	Changed map[string]error
 }
 
 func (e *Incomplete) Error() string { return errors.Join(e.Unwrap()...).Error() }
 
 func (e *Incomplete) Unwrap() []error {
 	var list []error
-	for _, node := range slices.Sorted(maps.Keys(e.Failed)) {
-		list = append(list, e.Failed[node])
+	for _, errs := range []map[string]error{e.Failed, e.Changed} {
+		for _, key := range slices.Sorted(maps.Keys(errs)) {
+			list = append(list, errs[key])
+		}
 	}
-	return append(list, e.Changed...)
+	return list
 }

@@ -403,31 +403,36 @@ func (p *probe) answers(rep *report.Report) error {
 const changedTimeout = 4 * time.Second
 
 // changed returns why targets are not, or may not be, what they were when they
-// were resolved.
-func (p *probe) changed(ctx context.Context, rep *report.Report) error {
+// were resolved, by ID.
+func (p *probe) changed(ctx context.Context, rep *report.Report) map[string]error {
 	if rep == nil {
 		return nil
 	}
 	run := ctx
 	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
 	defer cancel()
-	var errs []error
+	errs := make(map[string]error)
 	for _, t := range p.request.Containers {
 		err := target.Unchanged(ctx, p.client, t)
 		for !rep.Targets[t.ID].Found() && err == nil && waitFor(ctx, retryInterval) {
 			err = target.Unchanged(ctx, p.client, t)
 		}
 		if run.Err() != nil {
-			return context.Cause(run)
+			if cause := context.Cause(run); errors.Is(cause, ErrTimeout) {
+				errs[t.ID] = p.gaveUp(run, "to see whether "+t.String()+" has changed")
+			}
+			return errs // another cause is the run's error
 		}
 		if !rep.Targets[t.ID].Found() && !errors.Is(err, target.ErrRestarted) {
 			err = failure.New(target.ErrRestarted, "read "+t.String(),
 				"node "+p.request.Node+" has no process of "+t.ID,
 				"it ended or restarted while it was read, or its runtime runs it in a sandbox of its own (gVisor, Kata): run this again")
 		}
-		errs = append(errs, err)
+		if err != nil {
+			errs[t.ID] = err
+		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // gaveUp is the error for a run that ended before its answer came.

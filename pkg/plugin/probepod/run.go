@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -75,7 +76,8 @@ var runIDFunc = func() string {
 // progress once it takes longer than usual.
 //
 // If one node fails the others are given up, unless Options.KeepGoing is set:
-// then Run returns the reports of the others, and *Incomplete. Every pod is deleted before Run
+// then Run returns the reports of the others, and *Incomplete tells of it. Every
+// pod is deleted before Run
 // returns, whatever happened; an error that wraps ErrNotDeleted tells of those
 // that could not be. Reports come with an error where everything was read but a
 // target has changed meanwhile (target.ErrRestarted) or a pod could not be
@@ -88,7 +90,8 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 	if len(requests) == 0 {
 		return nil, nil
 	}
-	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, reports: make(map[string]*report.Report)}
+	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, reports: make(map[string]*report.Report),
+		failed: make(map[string]error), changed: make(map[string]error)}
 
 	parent, stop := r.handleSignals(ctx)
 	defer stop()
@@ -107,14 +110,18 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 		// command does not expect it to succeed.
 		r.fail(interrupted)
 	}
-	changed, kept := errors.Join(r.changed...), errors.Join(r.kept...)
+	kept := errors.Join(r.kept...)
+	var incomplete error
+	if len(r.failed)+len(r.changed) > 0 {
+		incomplete = &Incomplete{r.failed, r.changed}
+	}
 	switch {
 	case r.first != nil:
-		return nil, errors.Join(r.first, changed, kept)
-	case kept == nil && o.KeepGoing && (changed != nil || r.failed != nil):
-		return r.reports, &Incomplete{r.failed, slices.DeleteFunc(r.changed, func(err error) bool { return err == nil })}
+		return nil, errors.Join(r.first, incomplete, kept)
+	case kept == nil:
+		return r.reports, incomplete
 	}
-	return r.reports, errors.Join(changed, kept)
+	return r.reports, errors.Join(incomplete, kept)
 }
 
 // unique returns targets without those that have the same ID as one before.
@@ -138,7 +145,7 @@ type runner struct {
 	reports map[string]*report.Report
 	first   error                // why the run failed
 	failed  map[string]error     // why nodes did, if that does not end the run
-	changed []error              // targets that did
+	changed map[string]error     // targets that did, by ID
 	kept    []error              // pods that could not be deleted
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
 }
@@ -152,13 +159,14 @@ func (r *runner) node(ctx context.Context, request Request) error {
 	rep, err := p.do(ctx)
 
 	// The pod is deleted and the targets are looked at again at the same time.
-	changed := make(chan error, 1)
+	changed := make(chan map[string]error, 1)
 	go func() { changed <- p.changed(ctx, rep) }()
 	kept := p.remove()
 	moved := <-changed
 
 	r.mu.Lock()
-	r.changed, r.kept = append(r.changed, moved), append(r.kept, kept)
+	r.kept = append(r.kept, kept)
+	maps.Copy(r.changed, moved)
 	if rep != nil {
 		r.reports[request.Node] = rep
 	}
@@ -169,9 +177,6 @@ func (r *runner) node(ctx context.Context, request Request) error {
 	case r.opts.KeepGoing && ctx.Err() == nil:
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.failed == nil {
-			r.failed = make(map[string]error)
-		}
 		r.failed[request.Node] = err
 		return nil
 	}

@@ -21,6 +21,9 @@ import (
 func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) *source.Source {
 	from := containerSource(w.container)
 	from.Operand, from.Node, from.PID = o.Text, w.node, t.PID
+	if from.Container == "" {
+		from.Comm = terminal.Escape(comm(t))
+	}
 	describeNode(&from, r)
 	s := &source.Source{ABIs: r.ABIs, Dump: v1alpha1.Dump{
 		TypeMeta:  v1alpha1.TypeMeta("Dump"),
@@ -49,6 +52,18 @@ func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) 
 	}
 	s.Dump.Problems = source.Problems(t.Problems)
 	return s
+}
+
+// comm is the name of a target's main thread.
+func comm(t *report.Target) string {
+	for _, s := range t.States {
+		for _, thread := range slices.Concat(s.Read, s.Sample) {
+			if thread.TID == t.PID {
+				return thread.Comm
+			}
+		}
+	}
+	return ""
 }
 
 // containerSource is what the cluster says of a container.

@@ -18,9 +18,17 @@ import (
 
 // wanted is what an operand needs of a node: a place in its report.
 type wanted struct {
-	node      string
+	node      string           // "": this machine
 	id        string           // in the report
 	container target.Container // zero for a process and a reference
+}
+
+// where is how messages call the node.
+func (w wanted) where() string {
+	if w.node == "" {
+		return "this machine"
+	}
+	return "node " + w.node
 }
 
 // requests are put together for all operands, one for each node.
@@ -159,7 +167,7 @@ func reportOf(r *report.Report, w wanted, name string) (*report.Target, error) {
 		if len(problems) > 0 {
 			err = problems[0]
 		}
-		return nil, fmt.Errorf("read %s on node %s: %w", name, w.node, err)
+		return nil, fmt.Errorf("read %s on %s: %w", name, w.where(), err)
 	}
 	if r == nil {
 		return fail()

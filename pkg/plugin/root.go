@@ -20,10 +20,11 @@ type common struct {
 	verbose bool
 	// connect returns what reads containers of the cluster that config says.
 	connect func(*probeFlags) (Resolver, Prober, error)
+	local   Machine
 }
 
 func newCommon(streams genericiooptions.IOStreams) *common {
-	c := &common{IOStreams: streams, config: genericclioptions.NewConfigFlags(true)}
+	c := &common{IOStreams: streams, config: genericclioptions.NewConfigFlags(true), local: thisMachine{}}
 	c.connect = c.connectCluster
 	return c
 }
@@ -95,9 +96,10 @@ const operandHelp = `  POD, TYPE/NAME or NAMESPACE/TYPE/NAME, each with :CONTAIN
   ./FILE, /FILE or - (standard input): a saved dump, a seccomp profile (of OCI,
   Docker or CRI-O, or a SeccompProfile) or a raw filter, by its content;
   profile:FILE, or bpf:FILE[,FILE...] for a stack of filters, the oldest first;
+  pid:PID or docker:NAME: a process or a Docker container of this machine;
   Unconfined: no filter.
 
-Files need no cluster. One beside a container is for the container's architecture
+Files and this machine need no cluster. One beside a container is for the container's architecture
 and capabilities.
 `
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/capability"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/local"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
@@ -90,12 +91,16 @@ type operands struct {
 	stdin    io.Reader
 	Resolver Resolver
 	Prober   Prober
+	Local    Machine
 }
 
-// An operand is one that needs no cluster, or else a container's.
+// An operand is one that needs no cluster, or else a container's. Those that need
+// none are files and the like, or here, on this machine.
 type operand struct {
 	ref       source.Ref
 	offline   bool
+	here      bool
+	local     local.Operand
 	container target.Operand
 }
 
@@ -105,13 +110,19 @@ func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, er
 	if err := flags.validate(); err != nil {
 		return nil, err
 	}
-	o := &operands{flags: flags, stdin: c.In}
+	o := &operands{flags: flags, stdin: c.In, Local: c.local}
 	online, stdin := false, false
 	for _, text := range texts {
 		var one operand
 		var err error
 		if one.ref, one.offline, err = source.Parse(text); err != nil {
 			return nil, err
+		}
+		if !one.offline {
+			if one.local, one.here, err = local.Parse(text); err != nil {
+				return nil, err
+			}
+			one.offline = one.here
 		}
 		if !one.offline {
 			online = true
@@ -132,12 +143,12 @@ func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, er
 	return o, err
 }
 
-// read reads the sources of each operand: files first, and then the containers of
-// all operands at once.
+// read reads the sources of each operand: files first, then the containers of all
+// operands at once, and then what is on this machine.
 func (o *operands) read(ctx context.Context) ([][]*source.Source, error) {
 	contents := make([]source.Content, len(o.list))
 	for i, operand := range o.list {
-		if !operand.offline {
+		if !operand.offline || operand.here {
 			continue
 		}
 		var err error
@@ -147,6 +158,9 @@ func (o *operands) read(ctx context.Context) ([][]*source.Source, error) {
 	}
 	sources, err := o.readCluster(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.readLocal(ctx, sources); err != nil {
 		return nil, err
 	}
 	machine := o.machine(sources, contents)
@@ -211,7 +225,7 @@ func newSource(o target.Operand, w wanted, r *report.Report) (*source.Source, er
 		s.Warnings = append(s.Warnings, fmt.Errorf("%s: %w", name, &t.Problems[i]))
 	}
 	for i := range r.Problems {
-		s.Warnings = append(s.Warnings, fmt.Errorf("node %s: %w", w.node, &r.Problems[i]))
+		s.Warnings = append(s.Warnings, fmt.Errorf("%s: %w", w.where(), &r.Problems[i]))
 	}
 	return s, nil
 }

@@ -79,6 +79,7 @@ type Source struct {
 	Arch        string   `json:"arch"`             // the machine's GOARCH, and so the byte order of the filters
 	ABIs        []string `json:"abis"`             // syscall numberings that the machine's kernel may accept, native first
 	PID         int      `json:"pid,omitempty"`    // of the container's init process, in the node's PID namespace
+	Comm        string   `json:"comm,omitempty"`   // name of the process, if it is not of a pod's container
 }
 
 // Name is how a source is called: the container, or else the operand.

@@ -135,7 +135,7 @@ func sides(d *v1alpha1.Diff) table {
 		case s.PID == 0:
 			t.add(s.name, from, "", "", filtersOf(s.Confinement), "", "")
 		default:
-			t.add(s.name, from, s.Node, fmt.Sprint(s.PID), filtersOf(s.Confinement), yesNo(s.NoNewPrivs), capabilities(s.Capabilities))
+			t.add(s.name, from, nodeName(s.Source), fmt.Sprint(s.PID), filtersOf(s.Confinement), yesNo(s.NoNewPrivs), capabilities(s.Capabilities))
 		}
 	}
 	return t

@@ -48,13 +48,21 @@ func confinedAlike(a, b v1alpha1.Dump) bool {
 		})
 }
 
+// nodeName is the name of the machine that a source runs on, "" if it is not known.
+func nodeName(s v1alpha1.Source) string {
+	if s.Node == "" && s.PID != 0 && s.Format == "" {
+		return "this machine"
+	}
+	return s.Node
+}
+
 // node is the machine that a source runs on.
 func node(s v1alpha1.Source) string {
 	text := fmt.Sprintf("Linux %s, %s", s.Kernel, s.Arch)
-	if s.Node == "" {
-		return "this machine, " + text
+	if name := nodeName(s); name != "" {
+		return name + ", " + text
 	}
-	return s.Node + ", " + text
+	return text
 }
 
 // dump prints the dump of one container, and in which others it is the same.
@@ -85,6 +93,10 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		}
 		facts.add("Architecture", machine)
 	} else if len(alike) == 1 {
+		if d.Source.Container == "" && d.Source.ContainerID != "" {
+			facts.add("Container", d.Source.ContainerID)
+			facts.add("Image", d.Source.Image)
+		}
 		facts.add("Process", process(d))
 		facts.add("Node", node(d.Source))
 	} else {
@@ -196,7 +208,11 @@ func findings(list []v1alpha1.Finding) table {
 
 // process says what of a container was looked at, and what was taken on trust.
 func process(d v1alpha1.Dump) string {
-	text := fmt.Sprintf("pid %d, %s in %s", d.Source.PID, count(d.Threads, "thread"), count(d.Processes, "process"))
+	name := ""
+	if d.Source.Comm != "" {
+		name = " (" + d.Source.Comm + ")"
+	}
+	text := fmt.Sprintf("pid %d%s, %s in %s", d.Source.PID, name, count(d.Threads, "thread"), count(d.Processes, "process"))
 	presumed := 0
 	for _, s := range d.States {
 		presumed += s.Presumed

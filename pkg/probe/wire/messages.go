@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
 )
@@ -124,12 +125,21 @@ const MaxFile = 1 << 20
 // Compress returns text for Config.Gzip and File.Gzip.
 func Compress(text []byte) []byte {
 	var z bytes.Buffer
-	// Writes to a bytes.Buffer do not fail, and the level is a valid one.
-	w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
+	w := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(w)
+	// Writes to a bytes.Buffer do not fail.
+	w.Reset(&z)
 	w.Write(text)
 	w.Close()
 	return z.Bytes()
 }
+
+// compressors are used again: each has more than a megabyte of tables, and a
+// process can have thousands of filters.
+var compressors = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // the level is a valid one
+	return w
+}}
 
 // Expand undoes Compress. What is longer than MaxFile is an error.
 func Expand(z []byte) ([]byte, error) {

@@ -26,7 +26,7 @@ func Collect(ctx context.Context, req Request, sink Sink) error {
 	if req.MaxThreads <= 0 {
 		req.MaxThreads = DefaultMaxThreads
 	}
-	c := &collector{req: req, fs: proc.Host, sink: sink, filters: make(map[[sha256.Size]byte]int), stacks: make(map[stackKey]int)}
+	c := &collector{req: req, fs: proc.Host, sink: sink, origins: newOrigins(proc.Host), filters: make(map[[sha256.Size]byte]int), stacks: make(map[stackKey]int)}
 	if err := c.hello(); err != nil {
 		return err
 	}
@@ -64,10 +64,11 @@ func Collect(ctx context.Context, req Request, sink Sink) error {
 
 // collector is one run.
 type collector struct {
-	req    Request
-	fs     proc.FS
-	sink   Sink
-	tracer *ptrace.Tracer // nil if filters cannot be read
+	req     Request
+	fs      proc.FS
+	sink    Sink
+	origins *origins
+	tracer  *ptrace.Tracer // nil if filters cannot be read
 
 	filters  map[[sha256.Size]byte]int // IDs of those written, by hash
 	programs []bpf.Filter              // by ID

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/hostfile"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/kubelet"
@@ -18,7 +19,6 @@ import (
 // node's kubelet was told.
 type configuration struct {
 	*collector
-	finder   *oci.Finder
 	kubelets []kubelet.Kubelet
 	err      error // of listing those
 
@@ -31,7 +31,7 @@ func (c *collector) configured(targets []*target) error {
 	if !c.req.Config && len(c.req.Localhost) == 0 {
 		return nil
 	}
-	conf := &configuration{collector: c, finder: oci.NewFinder(c.fs)}
+	conf := &configuration{collector: c}
 	conf.kubelets, conf.err = kubelet.Find(c.fs)
 	conf.own = conf.rootOfSelf()
 	for _, t := range targets {
@@ -45,7 +45,11 @@ func (c *collector) configured(targets []*target) error {
 	if !c.req.Config {
 		return nil
 	}
-	return c.sink.Write(conf.node())
+	err := c.sink.Write(conf.node())
+	if errors.Is(err, wire.ErrTooLarge) {
+		return c.sink.Write(&wire.Problem{Code: wire.CodeOutputFull, Op: "write what kubelet was told", Detail: "the output is as long as a log can safely be"})
+	}
+	return err
 }
 
 // rootOfSelf returns the root directory of the kubelet that started the probe.
@@ -58,11 +62,7 @@ func (conf *configuration) rootOfSelf() string {
 	if err != nil || id == "" {
 		return ""
 	}
-	config, _, err := conf.finder.Find(id, self)
-	if err != nil {
-		return ""
-	}
-	return kubelet.RootOf(config)
+	return conf.origins.of(id, self).kubelet
 }
 
 // target writes a target's configuration and the profile that it declares.
@@ -71,74 +71,49 @@ func (conf *configuration) target(t *target) error {
 	if !declares && (!conf.req.Config || t.container == "") {
 		return nil
 	}
-	root, manager := "", 0
-	if t.container != "" {
-		config, pid, err := conf.finder.Find(t.container, t.processes[0])
-		if err == nil {
-			manager = pid
-			if root = kubelet.RootOf(config); root != "" {
-				conf.root(root)
-			}
-		}
-		if conf.req.Config {
-			if err := conf.config(t, config, err); err != nil {
-				return err
-			}
+	if root := t.origin.kubelet; root != "" && !slices.Contains(conf.roots, root) {
+		conf.roots = append(conf.roots, root)
+	}
+	if conf.req.Config && t.container != "" {
+		if err := conf.config(t); err != nil {
+			return err
 		}
 	}
 	if !declares {
 		return nil
 	}
-	return conf.localhost(t, declared, root, manager)
-}
-
-// root notes that a kubelet with that root directory started a target.
-func (conf *configuration) root(root string) {
-	for _, known := range conf.roots {
-		if known == root {
-			return
-		}
-	}
-	conf.roots = append(conf.roots, root)
+	return conf.localhost(t, declared)
 }
 
 // config writes a target's configuration, or why there is none.
-func (conf *configuration) config(t *target, config oci.Config, err error) error {
+func (conf *configuration) config(t *target) error {
+	config, err := t.origin.config, t.origin.err
 	p := &wire.Problem{Code: wire.CodeNoConfig, Op: "read the OCI configuration"}
-	switch {
-	case errors.Is(err, oci.ErrNotFound):
-		p.Detail, p.Remedy = err.Error(), "the runtime keeps it where the probe does not know to look"
-		return t.problem(p)
-	case err != nil:
+	if err != nil {
 		p.Detail = err.Error()
-		return t.problem(p)
-	case len(config.Seccomp) > wire.MaxFile:
-		p.Detail = fmt.Sprintf("linux.seccomp in %s is longer than %d bytes", config.Path, wire.MaxFile)
+		if errors.Is(err, oci.ErrNotFound) {
+			p.Remedy = "the runtime keeps it where the probe does not know to look"
+		}
 		return t.problem(p)
 	}
-	m := &wire.Config{
+	_, err = t.write(&wire.Config{
 		Target: t.ref, Path: config.Path, ModifiedNS: config.Modified.UnixNano(), Runtime: config.Runtime,
-		Bounding: config.Bounding, NoNewPrivileges: config.NoNewPrivileges,
-	}
-	if config.Seccomp != nil {
-		m.Gzip = wire.Compress(config.Seccomp)
-	}
-	_, err = t.write(m, p.Op)
+		Bounding: config.Bounding, NoNewPrivileges: config.NoNewPrivileges, Gzip: t.origin.profile,
+	}, p.Op)
 	return err
 }
 
-// localhost writes the profile that a target declares, or why there is none. Of
-// what is known about the target, root is its kubelet's directory, and manager
-// the process that looks after the container, in whose mount namespace the
-// runtime reads profiles; "" and 0 if not known.
-func (conf *configuration) localhost(t *target, declared, root string, manager int) error {
+// localhost writes the profile that a target declares, or why there is none. It
+// is read as by the process that looks after the container, in whose mount
+// namespace the runtime reads it; if there is none, by kubelet.
+func (conf *configuration) localhost(t *target, declared string) error {
 	p := &wire.Problem{Code: wire.CodeNoFile, Op: "read the Localhost profile"}
 	// Kubelet refuses these, too (ValidateSeccompProfile).
 	if !filepath.IsLocal(declared) || declared == "." {
 		p.Detail = fmt.Sprintf("%q is not a path below kubelet's folder for profiles", declared)
 		return t.problem(p)
 	}
-	via := manager
+	root, via := t.origin.kubelet, t.origin.config.Manager.PID
 	k, err := kubelet.Choose(conf.kubelets, root)
 	if err == nil {
 		root = k.RootDir

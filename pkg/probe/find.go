@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/sandbox"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
@@ -25,6 +26,10 @@ const (
 // find looks up the processes of all targets. A target without any is a Problem.
 func (c *collector) find(ctx context.Context) ([]*target, error) {
 	f := finder{collector: c, containers: make(map[proc.ContainerID]bool), processes: make(map[int]bool)}
+	// Whoever started this process is in the mount namespace of the node.
+	if self, err := c.fs.Process(os.Getpid()); err == nil {
+		f.home, _ = c.fs.Namespace(self.PPID, "mnt")
+	}
 	if err := f.asked(ctx); err != nil {
 		return nil, err
 	}
@@ -42,6 +47,7 @@ type finder struct {
 	targets    []*target
 	containers map[proc.ContainerID]bool // that are targets
 	processes  map[int]bool              // that are, by themselves
+	home       string                    // mount namespace of the node, "" if not known
 }
 
 // asked looks up what was asked for, in that order.
@@ -100,13 +106,28 @@ func (f *finder) asked(ctx context.Context) error {
 
 // container makes a target of a container's processes.
 func (f *finder) container(ref string, id proc.ContainerID, processes []proc.Process) (*target, *wire.Problem) {
+	const op = "find the container"
 	if len(processes) == 0 {
-		return nil, &wire.Problem{Code: wire.CodeNotFound, Op: "find the container",
+		if s, ok := sandbox.Find(f.fs, id, f.home); ok {
+			return nil, sandboxed(op, s)
+		}
+		return nil, &wire.Problem{Code: wire.CodeNotFound, Op: op,
 			Detail: "no process on this node is in a cgroup of it", Remedy: "see whether it still runs, and whether the probe sees the node's processes (hostPID)"}
 	}
 	t := newTarget(f.collector, ref, processes)
 	t.container = id
+	t.origin = f.origins.of(id, t.processes[0])
+	if s, ok := sandbox.Of(t.origin.managers, t.origin.config.Runtime); ok {
+		return nil, sandboxed(op, s)
+	}
 	return t, nil
+}
+
+// sandboxed is the problem of a container that another kernel than the node's
+// serves.
+func sandboxed(op string, s sandbox.Sandbox) *wire.Problem {
+	return &wire.Problem{Code: wire.CodeSandbox, Op: op, Detail: fmt.Sprintf("it runs in a sandbox with a kernel of its own (%v)", s),
+		Remedy: "its filters, if any, are in that kernel and cannot be read from the node"}
 }
 
 // process makes a target of one process.
@@ -142,6 +163,9 @@ func (f *finder) single(ref string, process proc.Process) *target {
 	t.single = true
 	// Without an error, that is known; with one, the process is about to be gone.
 	t.container, _ = f.fs.ContainerOf(process.PID)
+	if t.container != "" {
+		t.origin = f.origins.of(t.container, process)
+	}
 	return t
 }
 
@@ -173,10 +197,19 @@ func (f *finder) all(ctx context.Context) error {
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
-		if room() {
-			t, _ := f.container(schemeContainer+"://"+string(id), id, found[id])
-			f.targets = append(f.targets, t)
+		if !room() {
+			continue
 		}
+		ref := schemeContainer + "://" + string(id)
+		t, p := f.container(ref, id, found[id])
+		if p != nil {
+			p.Target = ref
+			if err := f.sink.Write(p); err != nil {
+				return err
+			}
+			continue
+		}
+		f.targets = append(f.targets, t)
 	}
 	slices.SortFunc(loose, func(a, b proc.Process) int { return cmp.Compare(a.PID, b.PID) })
 	for _, p := range loose {

@@ -69,7 +69,7 @@ type pod struct {
 
 func ownPod(fs proc.FS) (pod, error) {
 	self := os.Getpid()
-	network, err := fs.NetworkNamespace(self)
+	network, err := fs.Namespace(self, "net")
 	if err != nil {
 		return pod{}, err
 	}
@@ -79,7 +79,7 @@ func ownPod(fs proc.FS) (pod, error) {
 	if err != nil {
 		return pod{}, err
 	}
-	starter, err := fs.NetworkNamespace(process.PPID)
+	starter, err := fs.Namespace(process.PPID, "net")
 	if err != nil {
 		return pod{}, err
 	}
@@ -104,7 +104,7 @@ func (own pod) reference(fs proc.FS, number string) (proc.Process, error) {
 		return proc.Process{}, err
 	}
 	for _, pid := range pids {
-		if network, err := fs.NetworkNamespace(pid); err != nil || network != own.network || pid == os.Getpid() {
+		if network, err := fs.Namespace(pid, "net"); err != nil || network != own.network || pid == os.Getpid() {
 			continue
 		}
 		args, err := fs.Arguments(pid)

@@ -17,6 +17,7 @@ type target struct {
 	processes []proc.Process   // the init first, then by age
 	container proc.ContainerID // that they are in, "" if in none
 	single    bool             // it is the process, not the container
+	origin    origin           // of the container
 
 	threads  int                    // looked at
 	failures int                    // threads that did not stop in time

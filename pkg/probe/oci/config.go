@@ -9,6 +9,7 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,12 +27,20 @@ type Config struct {
 	Path     string    // as the process sees it that looks after the container
 	Modified time.Time // of that file
 	Runtime  string    // path or name of the OCI runtime's program, "" if that cannot be told
+	Manager  Manager   // the process that looks after the container
 
 	Seccomp         json.RawMessage // linux.seccomp without needless blanks; nil if there is none
 	Bounding        []string        // process.capabilities.bounding
 	NoNewPrivileges bool
 	CgroupsPath     string  // linux.cgroupsPath
 	Mounts          []Mount // in their order
+	Sandbox         string  // ID of the pod's sandbox, as containerd and CRI-O annotate it; "" if there is none
+}
+
+// Manager is a process of the node's that looks after containers: a shim, conmon.
+type Manager struct {
+	PID     int
+	Program string // base name of its first argument
 }
 
 // Mount is what is mounted where.
@@ -53,8 +62,9 @@ func parse(text []byte) (Config, error) {
 				Bounding []string `json:"bounding"`
 			} `json:"capabilities"`
 		} `json:"process"`
-		Mounts []Mount `json:"mounts"`
-		Linux  struct {
+		Mounts      []Mount           `json:"mounts"`
+		Annotations map[string]string `json:"annotations"`
+		Linux       struct {
 			CgroupsPath string          `json:"cgroupsPath"`
 			Seccomp     json.RawMessage `json:"seccomp"`
 		} `json:"linux"`
@@ -68,6 +78,7 @@ func parse(text []byte) (Config, error) {
 	c := Config{
 		Bounding: file.Process.Capabilities.Bounding, NoNewPrivileges: file.Process.NoNewPrivileges,
 		CgroupsPath: file.Linux.CgroupsPath, Mounts: file.Mounts,
+		Sandbox: cmp.Or(file.Annotations["io.kubernetes.cri.sandbox-id"], file.Annotations["io.kubernetes.cri-o.SandboxID"]),
 	}
 	if s := file.Linux.Seccomp; s != nil && !bytes.Equal(s, []byte("null")) {
 		var compact bytes.Buffer

@@ -42,10 +42,9 @@ const (
 	maxOutside = 4
 )
 
-// Find returns the configuration of a container and the PID of the process by
-// which it was found, given a process of the container. The error says what was
-// looked at.
-func (f *Finder) Find(id proc.ContainerID, process proc.Process) (Config, int, error) {
+// Find returns the configuration of a container, given a process of it. The error
+// says what was looked at.
+func (f *Finder) Find(id proc.ContainerID, process proc.Process) (Config, error) {
 	ancestors := f.ancestors(id, process)
 	var looked []string
 	var failed error
@@ -57,10 +56,10 @@ func (f *Finder) Find(id proc.ContainerID, process proc.Process) (Config, int, e
 			if i == 1 && slices.Contains(ancestors, pid) {
 				continue
 			}
-			c, err := f.ask(pid, id)
+			c, err := Ask(f.fs, pid, id)
 			switch {
 			case err == nil:
-				return c, pid, nil
+				return c, nil
 			case errors.Is(err, errOther), errors.Is(err, proc.ErrGone):
 			case errors.Is(err, os.ErrNotExist):
 				looked = append(looked, c.Path)
@@ -72,16 +71,16 @@ func (f *Finder) Find(id proc.ContainerID, process proc.Process) (Config, int, e
 	switch {
 	case failed != nil:
 		// It is there, and cannot be read.
-		return Config{}, 0, failed
+		return Config{}, failed
 	case len(looked) == 0:
-		return Config{}, 0, ErrNotFound
+		return Config{}, ErrNotFound
 	}
 	const most = 3
 	more := ""
 	if n := len(looked) - most; n > 0 {
 		looked, more = looked[:most], fmt.Sprintf(" and %d more", n)
 	}
-	return Config{}, 0, fmt.Errorf("%w: there is no %s%s", ErrNotFound, strings.Join(looked, ", no "), more)
+	return Config{}, fmt.Errorf("%w: there is no %s%s", ErrNotFound, strings.Join(looked, ", no "), more)
 }
 
 // ancestors returns those of a process that are outside of its container and of
@@ -135,41 +134,66 @@ func (f *Finder) managers() []int {
 // errOther is the error for a process that does not look after the container.
 var errOther = errors.New("looks after something else")
 
-// ask reads the container's configuration if the process knows where it is. With
-// an error, the Path is where that would be.
-func (f *Finder) ask(pid int, id proc.ContainerID) (Config, error) {
-	args, err := f.fs.Arguments(pid)
+// Managers returns those ancestors of a process that are outside of its container
+// and of any other, the nearest first: what looks after the container, and what
+// started that.
+func (f *Finder) Managers(id proc.ContainerID, process proc.Process) (ms []Manager) {
+	for _, pid := range f.ancestors(id, process) {
+		if args, err := f.fs.Arguments(pid); err == nil && len(args) > 0 {
+			ms = append(ms, Manager{pid, path.Base(args[0])})
+		}
+	}
+	return ms
+}
+
+// Ask reads the configuration of a container if the process pid knows where it
+// is. With an error, its Path is where that would be.
+func Ask(fs proc.FS, pid int, id proc.ContainerID) (Config, error) {
+	args, err := fs.Arguments(pid)
 	if err != nil {
 		return Config{}, err
 	}
-	if len(args) > 0 && path.Base(args[0]) == "conmon" {
-		return f.askConmon(pid, args, id)
+	if len(args) == 0 {
+		return Config{}, errOther
 	}
-	return f.askShim(pid, id)
+	var c Config
+	m := Manager{pid, path.Base(args[0])}
+	if m.Program == "conmon" {
+		c, err = askConmon(fs, pid, args, id)
+	} else {
+		c, err = askShim(fs, pid, id)
+	}
+	c.Manager = m
+	return c, err
 }
 
-func (f *Finder) askConmon(pid int, args []string, id proc.ContainerID) (Config, error) {
+func askConmon(fs proc.FS, pid int, args []string, id proc.ContainerID) (Config, error) {
 	bundle := flag(args, "-b", "--bundle")
 	if flag(args, "-c", "--cid") != string(id) || !path.IsAbs(bundle) {
 		return Config{}, errOther
 	}
 	name := path.Join(bundle, configName)
-	file, err := hostfile.ReadIn(f.fs.Path(pid, "root"), name, MaxConfig)
+	file, err := hostfile.ReadIn(fs.Path(pid, "root"), name, MaxConfig)
 	c, err := read(name, file, err)
 	c.Runtime = flag(args, "-r", "--runtime")
 	return c, err
 }
 
-func (f *Finder) askShim(pid int, id proc.ContainerID) (Config, error) {
-	cwd, err := f.fs.WorkingDirectory(pid)
+func askShim(fs proc.FS, pid int, id proc.ContainerID) (Config, error) {
+	cwd, err := fs.WorkingDirectory(pid)
 	if err != nil {
 		return Config{}, err
 	}
+	// From one bundle to another.
+	to := []string{"..", string(id)}
+	if path.Base(cwd) == crioBundle {
+		to = []string{"..", "..", string(id), crioBundle}
+	}
 	below := func(limit int64, name string) (hostfile.File, error) {
-		return hostfile.ReadBelow(f.fs.Path(pid, "cwd"), limit, "..", string(id), name)
+		return hostfile.ReadBelow(fs.Path(pid, "cwd"), limit, append(to[:len(to):len(to)], name)...)
 	}
 	file, err := below(MaxConfig, configName)
-	c, err := read(path.Join(path.Dir(cwd), string(id), configName), file, err)
+	c, err := read(path.Join(cwd, path.Join(to...), configName), file, err)
 	if err != nil {
 		return c, err
 	}
@@ -194,7 +218,11 @@ func read(name string, file hostfile.File, err error) (Config, error) {
 	return c, err
 }
 
-const configName = "config.json"
+const (
+	configName = "config.json"
+	// crioBundle is what CRI-O calls bundles, each in a folder named by ID.
+	crioBundle = "userdata"
+)
 
 // flag returns the last value that arguments give to a flag with a value.
 func flag(args []string, short, long string) (value string) {

@@ -73,9 +73,9 @@ func (m membership) below(node membership) membership {
 func (m membership) container(node membership) ContainerID {
 	var found ContainerID
 	for _, path := range m.below(node) {
-		for _, element := range path {
+		for i, element := range path {
 			id := elementID(element)
-			if id == "" {
+			if id == "" || i > 0 && slices.Contains(parents, path[i-1]) && isID(element) {
 				continue
 			}
 			if found != "" && found != id {
@@ -109,6 +109,13 @@ var scopes = []string{
 	"docker",         // Docker, cri-dockerd
 	"libpod",         // Podman
 	"nerdctl",        // nerdctl
+}
+
+// parents are cgroups with others below them that are named by an ID which is no
+// container's.
+var parents = []string{
+	"libpod_parent", // Podman's pods on cgroupfs, each with its containers below
+	"kata_overhead", // Kata Containers' own processes, by the ID of the pod's sandbox
 }
 
 // elementID returns the ID of the container that an element of a cgroup path is

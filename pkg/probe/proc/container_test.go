@@ -55,8 +55,45 @@ func TestContainerOfCgroup(t *testing.T) {
 		{"hybrid, v2 unused", "4:memory:/\n0::/\n", "4:memory:/kubepods/pod0a1b/A\n0::/\n", idA},
 		{"hybrid, v2 in the service", "4:memory:/\n0::/\n", "4:memory:/kubepods/pod0a1b/A\n0::/system.slice/containerd.service\n", idA},
 
+		// Every quality of service class, under both drivers.
+		{"v2, systemd, guaranteed", node, "0::/kubepods.slice/kubepods-pod0a1b_2c3d.slice/cri-containerd-A.scope\n", idA},
+		{"v2, systemd, besteffort", node, "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0a1b_2c3d.slice/cri-containerd-A.scope\n", idA},
+		{"v2, cgroupfs, guaranteed", node, "0::/kubepods/pod0a1b-2c3d/A\n", idA},
+		{"v2, cgroupfs, besteffort", node, "0::/kubepods/besteffort/pod0a1b-2c3d/A\n", idA},
+		{"v1, systemd, CRI-O", "1:name=systemd:/init.scope\n",
+			"12:memory:/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0a1b.slice/crio-A.scope\n1:name=systemd:/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0a1b.slice/crio-A.scope\n", idA},
+		{"v1, cri-dockerd on cgroupfs", "1:name=systemd:/init.scope\n", "12:memory:/kubepods/burstable/pod0a1b/A\n1:name=systemd:/kubepods/burstable/pod0a1b/A\n", idA},
+		{"v1, cri-dockerd on systemd", "1:name=systemd:/init.scope\n", "12:memory:/kubepods.slice/kubepods-pod0a1b.slice/docker-A.scope\n", idA},
+		{"v1, one hierarchy at its root", "12:memory:/\n", "12:memory:/kubepods/pod0a1b/A\n11:rdma:/\n0::/\n", idA},
+		{"hybrid, in both", "4:memory:/init.scope\n0::/init.scope\n", "4:memory:/kubepods.slice/kubepods-pod0a1b.slice/cri-containerd-A.scope\n0::/kubepods.slice/kubepods-pod0a1b.slice/cri-containerd-A.scope\n", idA},
+		{"hybrid, systemd only in v2", "4:memory:/\n0::/init.scope\n", "4:memory:/\n0::/kubepods.slice/kubepods-pod0a1b.slice/cri-containerd-A.scope\n", idA},
+		{"kubelet's own cgroup root", node, "0::/nodes/node-a/kubepods/besteffort/pod0a1b/A\n", idA},
+		{"k3s", node, "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0a1b.slice/cri-containerd-A.scope\n", idA},
+		{"k3s, v1 on cgroupfs", "4:memory:/\n", "4:memory:/kubepods/besteffort/pod0a1b/A\n1:name=systemd:/kubepods/besteffort/pod0a1b/A\n", idA},
+		{"k3s, rootless", node, "0::/user.slice/user-1000.slice/user@1000.service/app.slice/k3s-rootless.service/kubepods/pod0a1b/A\n", idA},
+		{"k3s in Docker (k3d)", "0::/docker/B/init\n", "0::/docker/B/kubepods/besteffort/pod0a1b/A\n", idA},
+		{"Docker, v1", "12:memory:/\n", "12:memory:/docker/A\n11:pids:/docker/A\n", idA},
+		{"Docker, with a parent", node, "0::/mine.slice/docker-A.scope\n", idA},
+		{"Docker, rootless", node, "0::/user.slice/user-1000.slice/user@1000.service/user.slice/docker-A.scope\n", idA},
+		{"nerdctl, rootless", node, "0::/user.slice/user-1000.slice/user@1000.service/user.slice/nerdctl-A.scope\n", idA},
+		{"Podman, rootless", node, "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-A.scope/container\n", idA},
+		{"Podman, cgroupfs", node, "0::/libpod_parent/libpod-A\n", idA},
+		{"Podman, a pod's", node, "0::/machine.slice/machine-libpod_pod_B.slice/libpod-A.scope\n", idA},
+		{"Podman, a pod's on cgroupfs", node, "0::/libpod_parent/B/libpod-A\n", idA},
+		{"Podman's monitor", node, "0::/machine.slice/libpod-conmon-A.scope\n", ""},
+		{"CRI-O's monitor on cgroupfs", node, "0::/kubepods/besteffort/pod0a1b/crio-conmon-A\n", ""},
+		{"Kata's processes", node, "0::/kata_overhead/B\n", ""},
+		{"Kata's processes in the pod", node, "0::/kubepods/pod0a1b/kata_B\n", ""},
+		{"the probe itself in a cgroup namespace", "0::/../../../../init.scope\n", "0::/\n", ""},
+		{"the container beside it", "0::/../../../../init.scope\n", "0::/../cri-containerd-A.scope\n", idA},
+		{"the container beside it on cgroupfs", "0::/../../../..\n", "0::/../A\n", idA},
+		{"a service, seen from there", "0::/../../../../init.scope\n", "0::/../../../../system.slice/containerd.service\n", ""},
+
 		{"kind, v1: the node is a container", "4:memory:/docker/B\n", "4:memory:/docker/B/kubelet/kubepods/pod0a1b/A\n", idA},
 		{"kind, v2", "0::/docker/B/init.scope\n", "0::/docker/B/kubelet.slice/kubelet-kubepods.slice/cri-containerd-A.scope\n", idA},
+		{"kind, v2 seen from a cgroup namespace of a pod", "0::/../../../../init.scope\n",
+			"0::/../../kubelet-kubepods-besteffort-pod0a1b.slice/cri-containerd-A.scope\n", idA},
+		{"kind, v2 in a cgroup namespace of its own", node, "0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod0a1b.slice/cri-containerd-A.scope\n", idA},
 		{"kind: the node's own process", "4:memory:/docker/B\n", "4:memory:/docker/B\n", ""},
 
 		{"a container in a container", node, "0::/kubepods/pod0a1b/A/docker/B\n", idA},
@@ -92,4 +129,25 @@ func FuzzCgroup(f *testing.F) {
 			t.Errorf("container %q", id)
 		}
 	})
+}
+
+func TestPod(t *testing.T) {
+	for text, want := range map[string]bool{
+		"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-A.scope\n": true,
+		"4:memory:/kubepods/besteffort/pod1/A\n":                          true,
+		"0::/kubelet.slice/kubelet-kubepods.slice/x\n":                    true,
+		"0::/docker/A\n":                     false, // such as kubelet in a container
+		"0::/system.slice/kubelet.service\n": false,
+		"1:name=systemd:/system.slice/containerd.service/kubepods-pod1.slice:cri\n": true,
+		"": false,
+	} {
+		if got := parseCgroup([]byte(text)).pod(parseCgroup([]byte("0::/init.scope\n"))); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	// The node itself may be a pod, as with a kind cluster in a pod.
+	node := parseCgroup([]byte("0::/kubepods/pod1/A/init.scope\n"))
+	if parseCgroup([]byte("0::/kubepods/pod1/A/system.slice/kubelet.service\n")).pod(node) {
+		t.Error("what is beside a node's first process is in a pod")
+	}
 }

@@ -194,12 +194,12 @@ func (fsys FS) node() (membership, error) {
 	return parseCgroup(text), nil
 }
 
-// NetworkNamespace returns what is the same for processes in the same network
-// namespace, and for no others.
-func (fsys FS) NetworkNamespace(pid int) (string, error) {
-	link, err := fsys.link(pid, "ns", "net")
+// Namespace returns what is the same for processes in the same namespace of a
+// type ("net", "mnt": namespaces(7)), and for no others.
+func (fsys FS) Namespace(pid int, typ string) (string, error) {
+	link, err := fsys.link(pid, "ns", typ)
 	if err != nil {
-		return "", fmt.Errorf("read the network namespace of pid %d: %w", pid, err)
+		return "", fmt.Errorf("read the %s namespace of pid %d: %w", typ, pid, err)
 	}
 	return link, nil
 }

@@ -30,6 +30,7 @@ type Process struct {
 	Cgroup    string   // else "0::/\n"
 	Cwd       string   // on the node; else its root
 	Network   string   // network namespace; else the node's
+	Mounts    string   // mount namespace; else the node's
 	Start     int      // else PID
 	Seccomp   int
 }
@@ -60,6 +61,9 @@ func (n *Node) Add(p Process) {
 	if p.Network == "" {
 		p.Network = "net:[1]"
 	}
+	if p.Mounts == "" {
+		p.Mounts = "mnt:[1]"
+	}
 	if p.Start == 0 {
 		p.Start = p.PID
 	}
@@ -82,6 +86,7 @@ func (n *Node) Add(p Process) {
 	n.must(os.Symlink(n.Root, filepath.Join(dir, "root")))
 	n.must(os.MkdirAll(filepath.Join(dir, "ns"), 0o755))
 	n.must(os.Symlink(p.Network, filepath.Join(dir, "ns", "net")))
+	n.must(os.Symlink(p.Mounts, filepath.Join(dir, "ns", "mnt")))
 }
 
 // Write makes a file on the node, and the folders above it.

@@ -134,6 +134,13 @@ func TestFind(t *testing.T) {
 			n.Write(bundle+string(id)+"/userdata/config.json", config("RIGHT"))
 		}, path: "/run/containers/storage/overlay-containers/" + string(id) + "/userdata/config.json", runtime: "/usr/bin/runc", by: 10},
 
+		"CRI-O: a shim of a virtual machine": {build: func(n *proctest.Node) {
+			const storage = "/run/containers/storage/overlay-containers/"
+			n.Add(proctest.Process{PID: 10, PPID: 1, Args: []string{"/usr/bin/containerd-shim-kata-v2", "-id", string(sandbox)}, Cwd: storage + string(sandbox) + "/userdata"})
+			n.Add(proctest.Process{PID: 20, PPID: 10, Args: []string{"/app"}, Cgroup: cgroup(id)})
+			n.Write(storage+string(id)+"/userdata/config.json", config("RIGHT"))
+		}, path: "/run/containers/storage/overlay-containers/" + string(id) + "/userdata/config.json", by: 10},
+
 		"Podman, through a symbolic link of the node's": {build: func(n *proctest.Node) {
 			n.Add(proctest.Process{PID: 10, PPID: 1, Args: []string{"conmon", "--cid=" + string(id), "--runtime", "/usr/bin/crun", "--bundle=/var/run/c/userdata"}})
 			n.Add(proctest.Process{PID: 20, PPID: 10, Args: []string{"/app"}, Cgroup: cgroup(id)})
@@ -202,7 +209,8 @@ func TestFind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, by, err := NewFinder(n.FS()).Find(id, process)
+			c, err := NewFinder(n.FS()).Find(id, process)
+			by := c.Manager.PID
 			if test.fails != nil {
 				if !errors.Is(err, test.fails) || !strings.Contains(err.Error(), test.says) || by != 0 {
 					t.Errorf("%+v by %d, error %v, want a %v that says %q", c, by, err, test.fails, test.says)

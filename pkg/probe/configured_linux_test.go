@@ -33,7 +33,7 @@ func configuredOf(t *testing.T, n *proctest.Node, req Request) list {
 	t.Helper()
 	var sink list
 	req.MaxThreads = 10
-	c := &collector{req: req, fs: n.FS(), sink: &sink}
+	c := &collector{req: req, fs: n.FS(), sink: &sink, origins: newOrigins(n.FS())}
 	targets, err := c.find(t.Context())
 	if err != nil {
 		t.Fatal(err)

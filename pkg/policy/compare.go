@@ -116,6 +116,10 @@ type Options struct {
 // compareNodes bounds the diagram of a comparison.
 const compareNodes = 1 << 20
 
+// leastRoom is how many nodes of it the pair of two numbers has at least: about as
+// many as a whole policy from practice.
+const leastRoom = 1 << 12
+
 // What a Comparison or Partition lists: in all, and of one Scope.
 const (
 	maxListed   = 1 << 14
@@ -246,6 +250,9 @@ func newPair(a, b *Policy) *pair {
 		return p
 	}
 	op := p.m.NewOp(false, pairOutcomes)
+	// What two numbers may take is the less, the more of them took too much: there
+	// can be as many of them as policies tell apart.
+	room := compareNodes / 4
 	done := map[[2]bdd.Ref]bdd.Ref{}
 	var walk func(f, g bdd.Ref) bdd.Ref
 	walk = func(f, g bdd.Ref) bdd.Ref {
@@ -257,8 +264,9 @@ func newPair(a, b *Policy) *pair {
 			f0, f1 := p.m.Cofactors(f, level)
 			g0, g1 := p.m.Cofactors(g, level)
 			r = p.m.Node(level, walk(f0, g0), walk(f1, g1))
-		} else if p.m.Try(compareNodes/4, func() { r = p.m.Apply(op, f, g) }) != nil {
+		} else if p.m.Try(room, func() { r = p.m.Apply(op, f, g) }) != nil {
 			r = unknown
+			room = max(room/2, leastRoom)
 		}
 		done[[2]bdd.Ref{f, g}] = r
 		return r

@@ -75,11 +75,12 @@ type conditions struct {
 
 	// One of these is m, the other is made when it is needed.
 	sequential, interleaved *bdd.Manager
-	exprs                   map[bdd.Ref]expr
+	done                    map[bdd.Ref]Condition // without naming
+	spent                   int                   // of wordSteps
 }
 
 func newConditions(m *bdd.Manager, form Form, kernel bool) *conditions {
-	c := &conditions{m: m, form: form, kernel: kernel, exprs: map[bdd.Ref]expr{}}
+	c := &conditions{m: m, form: form, kernel: kernel, done: map[bdd.Ref]Condition{}}
 	*c.manager(form) = m
 	return c
 }
@@ -110,27 +111,47 @@ func (c *conditions) in(to, from Form, f bdd.Ref) (m *bdd.Manager, g bdd.Ref, ok
 const (
 	conditionNodes = 1 << 18
 	reorderNodes   = 1 << 11
+	// wordSteps is what putting all of them in words may take, in steps of their
+	// Managers. Policies from practice need half of it. What comes later has no
+	// words.
+	wordSteps = 1 << 18
 )
 
 // of returns the condition that a Boolean diagram of c.m, on which arch and nr
 // have no influence, is of a scope.
 func (c *conditions) of(s Scope, f bdd.Ref) (*Condition, error) {
-	e, ok := c.exprs[f]
+	condition, ok := c.done[f]
 	if !ok {
-		var err error
-		if e, err = c.express(f); err != nil {
-			return nil, err
+		condition = Condition{form: c.form, diagram: c.m.Export(f)}
+		if c.spent < wordSteps {
+			before := c.steps()
+			var err error
+			if condition.expr, err = c.express(f); err != nil {
+				return nil, err
+			}
+			c.spent += c.steps() - before
 		}
-		c.exprs[f] = e
+		c.done[f] = condition
 	}
-	return &Condition{expr: e, naming: newNaming(s, c.kernel), form: c.form, diagram: c.m.Export(f)}, nil
+	condition.naming = newNaming(s, c.kernel)
+	return &condition, nil
+}
+
+// steps returns the work that the Managers have done.
+func (c *conditions) steps() (n int) {
+	for _, m := range []*bdd.Manager{c.sequential, c.interleaved} {
+		if m != nil {
+			n += m.Steps()
+		}
+	}
+	return n
 }
 
 // express puts f in words and takes the words for a diagram again. It returns
 // nil if there are too many, and an error if they mean something else.
 func (c *conditions) express(f bdd.Ref) (expr, error) {
 	if m, g, ok := c.in(Sequential, c.form, f); ok {
-		if e, err := proven(m, Sequential, g, express); e != nil || err != nil {
+		if e, err := proven(m, Sequential, conditionNodes, g, express); e != nil || err != nil {
 			return e, err
 		}
 	}
@@ -139,13 +160,13 @@ func (c *conditions) express(f bdd.Ref) (expr, error) {
 		return nil, nil // relations are small if interleaved, and only then
 	}
 	var failed error
-	e, err := proven(m, Interleaved, g, func(m *bdd.Manager, f bdd.Ref) expr {
+	e, err := proven(m, Interleaved, relatedNodes, g, func(m *bdd.Manager, f bdd.Ref) expr {
 		r := &relater{m: m, simple: func(f bdd.Ref) expr {
 			m, f, ok := c.in(Sequential, Interleaved, f)
 			if !ok {
 				return nil
 			}
-			e, err := proven(m, Sequential, f, express)
+			e, err := proven(m, Sequential, relatedNodes, f, express)
 			failed = cmp.Or(failed, err)
 			return e
 		}}
@@ -154,9 +175,9 @@ func (c *conditions) express(f bdd.Ref) (expr, error) {
 	return e, cmp.Or(failed, err)
 }
 
-// proven puts f in words and proves them.
-func proven(m *bdd.Manager, form Form, f bdd.Ref, words func(m *bdd.Manager, f bdd.Ref) expr) (e expr, err error) {
-	budget := m.Try(conditionNodes, func() {
+// proven puts f in words and proves them, if that takes no more than some nodes.
+func proven(m *bdd.Manager, form Form, nodes int, f bdd.Ref, words func(m *bdd.Manager, f bdd.Ref) expr) (e expr, err error) {
+	budget := m.Try(nodes, func() {
 		e = words(m, f)
 		if e != nil && e.diagram(m, form) != f {
 			err = fmt.Errorf("internal error: condition %q is not what was to be described", e.format(newNaming(Scope{}, false)))

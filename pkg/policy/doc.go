@@ -56,7 +56,8 @@
 //
 // Lists are bounded: a filter can treat every other number differently, which
 // makes 2^31 regions. Comparison.Truncated and Partition.Truncated say so; the
-// Relation of two policies always is about all calls.
+// Relation of two policies always is about all calls. What it takes to put conditions
+// in words is bounded, too: those that come when it is used up are Wide.
 //
 // Two things about the kernel are not in the filters and not in the policy:
 // USER_NOTIF without a listener and TRACE without a tracer act as

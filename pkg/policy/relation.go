@@ -157,16 +157,18 @@ type relater struct {
 }
 
 const (
+	// relatedNodes is what looking for relations in one condition may take.
+	relatedNodes = 1 << 14
 	// relatedWords is how many words of a call a condition may look at in which
 	// relations are looked for.
 	relatedWords = 6
 	// relatedDepth is of how many relations one condition can be made.
 	relatedDepth = 2
 	// relatedTries is for how many diagrams words are looked for.
-	relatedTries = 64
+	relatedTries = 16
 )
 
-// express returns the cheapest expr found that is made of a relation and what holds
+// express returns the first expr found that is made of a relation and what holds
 // where it does and where it does not; nil if there is none.
 func (r *relater) express(f bdd.Ref, depth int) expr {
 	if r.tried++; r.tried > relatedTries {
@@ -175,20 +177,21 @@ func (r *relater) express(f bdd.Ref, depth int) expr {
 	if e := r.simple(f); e != nil || depth == 0 {
 		return e
 	}
-	var best expr
-	size := r.m.Count(f)
-	for _, e := range r.candidates(f) {
-		holds := e.diagram(r.m, Interleaved)
-		if holds == f {
+	list, g := r.candidates(f), r.m.Not(f)
+	diagrams := make([]bdd.Ref, len(list))
+	for i, e := range list {
+		switch diagrams[i] = e.diagram(r.m, Interleaved); diagrams[i] {
+		case f:
 			return e
-		}
-		other := r.m.Not(holds)
-		if other == f {
+		case g:
 			return not(e)
 		}
+	}
+	size := r.m.Count(f)
+	for i, e := range list {
 		// Where the relation is one of those that f is made of, it disappears.
-		where, elsewhere := r.m.Restrict(f, holds), r.m.Restrict(f, other)
-		if r.m.Count(where)+r.m.Count(elsewhere) >= size {
+		where, elsewhere := r.m.Restrict(f, diagrams[i]), r.m.Restrict(f, r.m.Not(diagrams[i]))
+		if 2*(r.m.Count(where)+r.m.Count(elsewhere)) > size {
 			continue
 		}
 		x := r.express(where, depth-1)
@@ -197,11 +200,11 @@ func (r *relater) express(f bdd.Ref, depth int) expr {
 		}
 		if y := r.express(elsewhere, depth-1); y != nil {
 			if e := choose(e, x, y); e.cost() <= maxCost {
-				best = cheapest(best, e)
+				return e
 			}
 		}
 	}
-	return best
+	return nil
 }
 
 // choose is x where e holds, and else y.

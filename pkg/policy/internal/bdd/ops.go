@@ -23,6 +23,7 @@ const (
 	opOr
 	opXor
 	opRestrict
+	opIs
 	opFirst
 )
 
@@ -211,13 +212,24 @@ func (m *Manager) Map(f Ref, leaf func(uint64) uint64) Ref {
 }
 
 // Is returns the Boolean function that is true where f has the value v.
-func (m *Manager) Is(f Ref, v uint64) Ref {
-	return m.Map(f, func(x uint64) uint64 {
-		if x == v {
-			return 1
+func (m *Manager) Is(f Ref, v uint64) Ref { return m.is(f, m.Leaf(v)) }
+
+func (m *Manager) is(f, leaf Ref) Ref {
+	if m.IsLeaf(f) {
+		if f == leaf {
+			return True
 		}
-		return 0
-	})
+		return False
+	}
+	if r, ok := m.cache.get(opIs, f, leaf, 0); ok {
+		return r
+	}
+	m.step()
+	n := m.nodes[f]
+	lo := m.is(n.lo, leaf)
+	r := m.Node(int(n.level), lo, m.is(n.hi, leaf))
+	m.cache.put(opIs, f, leaf, 0, r)
+	return r
 }
 
 // Quantify removes the variables whose level is chosen from f by combining,

@@ -56,6 +56,15 @@ func build(ctx context.Context, root string, arch vm.Arch, runs []testRun) ([]vm
 			return nil, nil, err
 		}
 	}
+	for _, p := range goPrograms(arch) {
+		built := filepath.Join(work, p.name)
+		if err := vm.Go(ctx, root, p.arch, "build", "-ldflags", "-s -w", "-o", built, p.pkg); err != nil {
+			return nil, nil, err
+		}
+		if files, err = add(files, built, path.Join(programDir, p.name)); err != nil {
+			return nil, nil, err
+		}
+	}
 
 	var steps []plan.Step
 	for _, r := range runs {
@@ -70,7 +79,7 @@ func build(ctx context.Context, root string, arch vm.Arch, runs []testRun) ([]vm
 			Name: r.pkg,
 			Args: append([]string{binary, "-test.v=test2json", "-test.timeout=3m"}, r.flags...),
 			Dir:  dir,
-			Env:  []string{cprogram.Folder + "=" + programDir, kerneltest.OneIn + "=" + oneIn},
+			Env:  append([]string{cprogram.Folder + "=" + programDir, kerneltest.OneIn + "=" + oneIn}, r.env...),
 			Test: true,
 		})
 	}

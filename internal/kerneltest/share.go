@@ -12,6 +12,9 @@ import (
 // that many. An emulated machine has it, where all of them would take an hour.
 const OneIn = "KUBECTL_SECCOMP_TEST_ONE_IN"
 
+// Emulated tells whether the test runs in a machine of its own, which may be lost.
+func Emulated() bool { return os.Getenv(OneIn) != "" }
+
 // Share returns how many of n cases a test is to try: all of them, unless OneIn
 // says otherwise, and at least one. It is for cases that are random or repeated,
 // not for such of which each shows something of its own.

@@ -278,7 +278,7 @@ const (
 	lethalPerStack   = 3
 )
 
-// TestWitnessesInKernel compares every two stacks, as written or as the kernel
+// TestWitnessesInKernel compares every two stacks (or a share of the pairs), as written or as the kernel
 // sees them, and has the kernel make the calls of a random sample of witnesses
 // under the filters of both. POLICY_SEED repeats a sample.
 func TestWitnessesInKernel(t *testing.T) {
@@ -296,37 +296,43 @@ func TestWitnessesInKernel(t *testing.T) {
 
 	lists := make([][]shown, len(policies)) // by stack
 	skipped := map[string]int{}
-	pairs, witnesses := 0, 0
+	var pairs [][2]int
 	for i := range policies {
 		for j := range i {
-			a, b := policies[i], policies[j]
-			of := fmt.Sprintf("%s and %s, as written", names[i], names[j])
-			viewA, viewB := a, b
-			if rng.Intn(2) == 0 {
-				of = fmt.Sprintf("%s and %s, as the kernel sees them", names[i], names[j])
-				viewA, viewB = a.KernelView(), b.KernelView()
-			}
-			c, err := Compare(viewA, viewB, Options{ABIs: syscalls.OfMachine("amd64")})
-			if err != nil {
-				t.Fatalf("%s: %v", of, err)
-			}
-			sampled := 0
-			for _, n := range rng.Perm(len(c.Differences)) {
-				w := c.Differences[n].Witness
-				if w == nil || sampled == witnessesPerPair {
-					continue
-				}
-				x, y, reason := k.sides(of, a.stack, b.stack, w)
-				if reason != "" {
-					skipped[reason]++
-					continue
-				}
-				sampled++
-				lists[i], lists[j] = append(lists[i], x), append(lists[j], y)
-			}
-			pairs++
-			witnesses += sampled
+			pairs = append(pairs, [2]int{i, j})
 		}
+	}
+	rng.Shuffle(len(pairs), func(x, y int) { pairs[x], pairs[y] = pairs[y], pairs[x] })
+	pairs = pairs[:kerneltest.Share(len(pairs))]
+	witnesses := 0
+	for _, pair := range pairs {
+		i, j := pair[0], pair[1]
+		a, b := policies[i], policies[j]
+		of := fmt.Sprintf("%s and %s, as written", names[i], names[j])
+		viewA, viewB := a, b
+		if rng.Intn(2) == 0 {
+			of = fmt.Sprintf("%s and %s, as the kernel sees them", names[i], names[j])
+			viewA, viewB = a.KernelView(), b.KernelView()
+		}
+		c, err := Compare(viewA, viewB, Options{ABIs: syscalls.OfMachine("amd64")})
+		if err != nil {
+			t.Fatalf("%s: %v", of, err)
+		}
+		sampled := 0
+		for _, n := range rng.Perm(len(c.Differences)) {
+			w := c.Differences[n].Witness
+			if w == nil || sampled == witnessesPerPair {
+				continue
+			}
+			x, y, reason := k.sides(of, a.stack, b.stack, w)
+			if reason != "" {
+				skipped[reason]++
+				continue
+			}
+			sampled++
+			lists[i], lists[j] = append(lists[i], x), append(lists[j], y)
+		}
+		witnesses += sampled
 	}
 
 	seen := map[string]int{}
@@ -350,7 +356,7 @@ func TestWitnessesInKernel(t *testing.T) {
 		}
 	}
 	t.Logf("%d pairs of %d stacks, %d witnesses sampled, %d calls made under %d filters: %v; %d stacks refused; not made: %v",
-		pairs, len(policies), witnesses, made, k.installed, seen, refused, skipped)
+		len(pairs), len(policies), witnesses, made, k.installed, seen, refused, skipped)
 	if refused > 1 {
 		t.Errorf("%d stacks cannot be installed one filter after the other", refused)
 	}

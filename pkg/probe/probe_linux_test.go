@@ -79,6 +79,12 @@ var containers int
 // start runs target.c in a container until it is ready.
 func start(t *testing.T, budget *kerneltest.Budget, installs, filters int, mode string) container {
 	t.Helper()
+	return startProgram(t, budget, installs, targetProgram, strconv.Itoa(filters), mode)
+}
+
+// startProgram runs a program that says when it is ready in a container.
+func startProgram(t *testing.T, budget *kerneltest.Budget, installs int, args ...string) container {
+	t.Helper()
 	containers++
 	id := fmt.Sprintf("%032x%032x", os.Getpid(), containers)
 	pod := filepath.Join(cgroupMount(t), fmt.Sprintf("kubepods-test-%d-%d", os.Getpid(), containers))
@@ -94,7 +100,7 @@ func start(t *testing.T, budget *kerneltest.Budget, installs, filters int, mode 
 
 	budget.Spend(installs, 0)
 	procs := filepath.Join(cgroup, "cgroup.procs")
-	cmd := exec.Command("/proc/self/exe", targetProgram, strconv.Itoa(filters), mode)
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), joinEnv+"="+procs)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -128,14 +134,14 @@ func start(t *testing.T, budget *kerneltest.Budget, installs, filters int, mode 
 		cmd.Wait()
 	})
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("target %s: said %q, %v", mode, line, err)
+		t.Fatalf("%q said %q, %v", args, line, err)
 	}
 	return container{"containerd://" + id, cmd.Process.Pid, in}
 }
 
 // cgroupMount returns a cgroup filesystem in which a process can be put in a new
 // cgroup without further ado.
-func cgroupMount(t *testing.T) string {
+func cgroupMount(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {

@@ -92,7 +92,7 @@ func (t *target) readOneOf(ctx context.Context, threads []proc.Thread) (proc.Thr
 			p = unfinished(ctx, p)
 		}
 		switch p.Code {
-		case wire.CodeDoesNotStop, wire.CodeUninterrupted, wire.CodeFrozen:
+		case wire.CodeDoesNotStop, wire.CodeUninterrupted, wire.CodeFrozen, wire.CodeTooManyFilters:
 			t.failures++
 		}
 		problems = append(problems, p)

@@ -22,6 +22,8 @@ func diagnose(fs proc.FS, thread proc.Thread, out outcome) *wire.Problem {
 	}
 	now, err := fs.Thread(thread.PID, thread.TID)
 	switch {
+	case out.timedOut && out.step == stepGetFilter:
+		p.Code, p.Detail = wire.CodeTooManyFilters, fmt.Sprintf("of its %d filters only %d could be copied in the time for which a thread is held", now.Filters, out.filters)
 	case out.timedOut:
 		neverStopped(fs, now, p)
 	case out.exited,

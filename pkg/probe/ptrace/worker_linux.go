@@ -177,11 +177,11 @@ func (w *worker) copyStopped(c call, out *outcome) {
 		return
 	}
 	out.step = stepGetFilter
-	errno := w.buf.copyFrom(tid, c.thread.Filters, out)
+	errno := w.buf.copyFrom(tid, c.thread.Filters, c.deadline, out)
 
 	if _, _, e := unix.RawSyscall6(unix.SYS_PTRACE, ptraceDetach, uintptr(tid), 0, uintptr(signal), 0, 0); e != 0 {
 		// Killed while it was stopped.
-		out.step, out.errno = stepDetach, e
+		out.step, out.errno, out.timedOut = stepDetach, e, false
 		return
 	}
 	out.held = false
@@ -279,10 +279,15 @@ func newBuffer() *buffer {
 	return b
 }
 
+// deadlineEvery is after how many filters copying looks at its deadline.
+const deadlineEvery = 64
+
 // copyFrom copies the filters of a stopped thread: as many as want says, or all
 // if that is proc.Unknown. To ask for one more than there are takes as long as
-// to copy one.
-func (b *buffer) copyFrom(tid, want int, out *outcome) syscall.Errno {
+// to copy one. The kernel walks the whole stack for each filter (get_nth_filter
+// in kernel/seccomp.c), so that thousands take time in proportion to the square:
+// it ends at the deadline.
+func (b *buffer) copyFrom(tid, want int, deadline time.Time, out *outcome) syscall.Errno {
 	out.log = true
 	offset := 0
 	for i := 0; ; i++ {
@@ -292,6 +297,10 @@ func (b *buffer) copyFrom(tid, want int, out *outcome) syscall.Errno {
 		}
 		if offset > len(b.code)-maxProgram*instructionSize || i == maxFilters {
 			return unix.E2BIG // not as long as the kernel's limits are what they are
+		}
+		if i%deadlineEvery == deadlineEvery-1 && !time.Now().Before(deadline) {
+			out.filters, out.timedOut = i, true
+			return unix.ETIME
 		}
 		n, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, ptraceGetFilter, uintptr(tid), uintptr(i), uintptr(unsafe.Pointer(&b.code[offset])), 0, 0)
 		if errno == unix.ENOENT && i > 0 && want == proc.Unknown {

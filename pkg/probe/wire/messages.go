@@ -354,6 +354,7 @@ const (
 	CodeRestartDenied   = "restart-denied"    // the thread was read, and its own filters may have failed the call that the stop interrupted
 	CodeTooManyThreads  = "too-many-threads"  // the limit per target was reached
 	CodeTooManyTargets  = "too-many-targets"  // there are more containers and processes than are looked at
+	CodeTooManyFilters  = "too-many-filters"  // the thread has so many that to copy them would hold it for too long
 	CodeTooManyStops    = "too-many-stops"    // the limit of failed stops per target was reached
 	CodeTooManyStacks   = "too-many-stacks"   // the limit of distinct stacks per target was reached
 	CodeTooManyProblems = "too-many-problems" // the limit of problems per target was reached; said by who reads the stream

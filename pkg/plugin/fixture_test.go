@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
@@ -78,6 +79,12 @@ type fakeCluster struct {
 	// defaults is what RuntimeDefault is on a node; processes are by number.
 	defaults  map[string]bpf.Stack
 	processes map[int]fakePod
+	// configs is with what a reference is started, for verify; nodes what is set.
+	configs map[string]*wire.Config
+	nodes   map[string]*wire.Node
+	without string // a node without a report
+	// found are targets that nobody asked for.
+	found []fakePod
 }
 
 type fakePod struct {
@@ -88,6 +95,11 @@ type fakePod struct {
 	more     []*report.State
 	problems []wire.Problem
 	unread   bool
+
+	declared target.Declared
+	config   *wire.Config
+	file     *wire.File
+	started  int64
 }
 
 func (c *fakeCluster) Resolve(_ context.Context, o target.Operand) (list []target.Container, err error) {
@@ -98,6 +110,7 @@ func (c *fakeCluster) Resolve(_ context.Context, o target.Operand) (list []targe
 		list = append(list, target.Container{
 			Namespace: "default", Pod: p.name, PodUID: "uid-" + p.name, Name: "main",
 			ID: "containerd://" + p.name, Node: "node-" + p.machine(), Image: "registry.example/app:1",
+			Declared: p.declared,
 		})
 	}
 	return list, nil
@@ -147,7 +160,9 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 			Targets:  make(map[string]*report.Target),
 			Problems: c.problems,
 		}
-		reports[request.Node] = r
+		if request.Node != c.without {
+			reports[request.Node] = r
+		}
 		add := func(id string, pod fakePod) {
 			c.asked = append(c.asked, id)
 			r.Targets[id] = pod.target(id)
@@ -165,7 +180,15 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 			add(probepod.ProcessID(pid), c.processes[pid])
 		}
 		for n := range request.References {
-			add(probepod.ReferenceID(n), fakePod{subject: wire.ModeFilter, stack: c.defaults[request.Node]})
+			add(probepod.ReferenceID(n), fakePod{subject: wire.ModeFilter, stack: c.defaults[request.Node], config: c.configs[request.Node]})
+		}
+		if request.Configs {
+			r.Node = c.nodes[request.Node]
+		}
+		if request.All {
+			for _, p := range c.found {
+				add("pid://"+p.name, p)
+			}
 		}
 	}
 	return reports, c.err
@@ -174,8 +197,8 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 // target is what a probe says of the pod's container.
 func (p fakePod) target(id string) *report.Target {
 	t := &report.Target{
-		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3},
-		Problems: p.problems,
+		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3, StartedNS: p.started},
+		Problems: p.problems, Config: p.config, File: p.file,
 	}
 	subject := &report.State{State: wire.State{
 		Subject: true, Mode: p.subject, FilterCount: len(p.stack), Stack: wire.NoStack, Capabilities: root,
@@ -185,6 +208,9 @@ func (p fakePod) target(id string) *report.Target {
 	}}
 	if !p.unread {
 		subject.State.Stack, subject.Stack = 0, p.stack
+		for _, abi := range syscalls.OfMachine(p.machine()) {
+			subject.Surveys = append(subject.Surveys, survey.Of(p.stack, abi))
+		}
 	}
 	// As a probe writes it, in no order.
 	t.States = append(slices.Clone(p.more), subject)

@@ -260,7 +260,7 @@ func (l *lister) add(item v1alpha1.ConfinementItem, r *report.Report, t *report.
 	}
 	if subject.Mode != wire.ModeStrict {
 		var err error
-		if item.Fingerprint, err = l.fingerprint(item.Arch, item.Filters, subject.Stack, native); err != nil {
+		if item.Fingerprint, err = l.fingerprint(item.Arch, item.Filters, subject, native); err != nil {
 			return err
 		}
 		s := survey.Of(nil, native)
@@ -274,13 +274,16 @@ func (l *lister) add(item v1alpha1.ConfinementItem, r *report.Report, t *report.
 	return nil
 }
 
-// fingerprint returns that of a stack's policy, "" if it has none.
-func (l *lister) fingerprint(arch string, hashes []string, stack bpf.Stack, native syscalls.ABI) (string, error) {
+// fingerprint returns that of a state's policy, "" if it has none.
+func (l *lister) fingerprint(arch string, hashes []string, s *report.State, native syscalls.ABI) (string, error) {
+	if s.Fingerprint != "" {
+		return s.Fingerprint, nil
+	}
 	key := arch + " " + strings.Join(hashes, " ")
 	if print, ok := l.prints[key]; ok {
 		return print, nil
 	}
-	p, err := policy.Of(stack, native.ByteOrder())
+	p, err := policy.Of(s.Stack, native.ByteOrder())
 	if err != nil {
 		return "", err
 	}

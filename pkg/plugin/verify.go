@@ -145,7 +145,7 @@ func verifyResult(v *v1alpha1.Verification) error {
 		unknown += n.Unknown
 	}
 	if unknown > 0 {
-		return fmt.Errorf("verify: of %d of %d containers not everything could be read", unknown, len(v.Items))
+		return fmt.Errorf("verify: %d of %d containers were not verified, as not everything could be read", unknown, len(v.Items))
 	}
 	return nil
 }

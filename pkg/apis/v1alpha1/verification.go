@@ -128,6 +128,7 @@ const (
 	ReasonSeccompDefault  = "seccomp-default"   // nothing is declared, and kubelet's setting counts
 	ReasonFileChanged     = "file-changed"      // the Localhost file was changed after the container was started
 	ReasonFileDiffers     = "file-differs"      // it is older, and all the same not what the runtime was given
+	ReasonDefaultDiffers  = "default-differs"   // RuntimeDefault is now something else than when the container was started
 	ReasonIgnoredKey      = "ignored-key"       // the runtime does not know a key of the profile
 	ReasonApplication     = "application"       // the application has added filters of its own
 	ReasonNotApplied      = "not-applied"       // there is a profile, and no filter

@@ -23,7 +23,7 @@ func (o *output) diff(d *v1alpha1.Diff) {
 	o.table(sides(d))
 	if len(d.Differences) > 0 {
 		o.printf("\n")
-		o.table(differing(d.Differences))
+		o.table(differing(d.Differences, 0))
 	}
 	o.byName(d.ByName)
 	o.risks(d.Risks)
@@ -153,8 +153,9 @@ var directions = map[v1alpha1.Direction]struct {
 	v1alpha1.DirectionTighter:   {3, "tighter", terminal.Green},
 }
 
-// differing has a row for all syscalls that differ alike under the same ABIs.
-func differing(list []v1alpha1.Difference) table {
+// differing has a row for all syscalls that differ alike under the same ABIs, of
+// which at most so many are named; 0 is no limit.
+func differing(list []v1alpha1.Difference, most int) table {
 	type key struct {
 		a, b, when string
 		direction  v1alpha1.Direction
@@ -185,7 +186,7 @@ func differing(list []v1alpha1.Difference) table {
 	})
 	t := table{header: []string{"B IS", "A", "B", "ABI", "SYSCALL"}, wrap: []int{4}}
 	for _, k := range keys {
-		for _, f := range groups[k].fold(false) {
+		for _, f := range groups[k].fold(false, most) {
 			text := f.names
 			if k.when != "" {
 				text += " when " + k.when

@@ -177,7 +177,7 @@ func dependent(list []v1alpha1.Dependent) table {
 		groups[d.Reason].add(d.ABI, d.Syscall)
 	}
 	for _, reason := range reasons {
-		for _, f := range groups[reason].fold(false) {
+		for _, f := range groups[reason].fold(false, 0) {
 			t.add(f.names, f.abis, reason)
 		}
 	}
@@ -199,7 +199,7 @@ func findings(list []v1alpha1.Finding) table {
 		groups[k].add(f.ABI, f.Syscall)
 	}
 	for _, k := range keys {
-		for _, f := range groups[k].fold(false) {
+		for _, f := range groups[k].fold(false, 0) {
 			t.add(k.check, f.abis, f.names, k.detail)
 		}
 	}
@@ -405,7 +405,7 @@ func named(state v1alpha1.State, wide bool) (t table, all bool) {
 			all = false
 			continue
 		}
-		for _, f := range groups[a].fold(wide) {
+		for _, f := range groups[a].fold(wide, 0) {
 			t.add(a, f.abis, f.names)
 		}
 	}

@@ -1,6 +1,7 @@
 package printer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -47,8 +48,9 @@ func (f *folder) addNumbers(abi string, list []v1alpha1.Numbers) {
 type folded struct{ abis, names string }
 
 // fold returns the names by their ABIs, those that are there for the most ABIs
-// first; sorted, and the numbers behind them. allNumbers lists also many ranges of numbers.
-func (f *folder) fold(allNumbers bool) (list []folded) {
+// first; sorted, and the numbers behind them. allNumbers lists also many ranges of
+// numbers. Of more names than most only the first are listed; 0 is no limit.
+func (f *folder) fold(allNumbers bool, most int) (list []folded) {
 	slices.Sort(f.names)
 	for _, abi := range f.order {
 		text := "every call"
@@ -68,7 +70,11 @@ func (f *folder) fold(allNumbers bool) (list []folded) {
 	}
 	slices.SortStableFunc(order, func(a, b string) int { return strings.Count(b, ",") - strings.Count(a, ",") })
 	for _, abis := range order {
-		list = append(list, folded{abis, strings.Join(names[abis], ", ")})
+		texts := names[abis]
+		if more := len(texts) - most; most > 0 && more > 1 {
+			texts = append(texts[:most:most], fmt.Sprintf("and %d more", more))
+		}
+		list = append(list, folded{abis, strings.Join(texts, ", ")})
 	}
 	return list
 }

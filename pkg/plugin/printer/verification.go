@@ -10,9 +10,12 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
 
-// maxShown is the most differences of an arrow that are listed without being
-// asked.
-const maxShown = 8
+// What is listed of an arrow's differences without being asked: rows, and names of
+// syscalls in each.
+const (
+	maxShown = 8
+	maxNames = 12
+)
 
 func (o *output) verification(v *v1alpha1.Verification, h Human) {
 	total := v1alpha1.VerifiedNamespace{}
@@ -26,10 +29,10 @@ func (o *output) verification(v *v1alpha1.Verification, h Human) {
 	switch {
 	case total.Broken > 0:
 		style = terminal.Red
-		text = fmt.Sprintf("%d of %s not confined as declared", total.Broken, count(total.Containers, "container"))
+		text = some(v.Items, total.Broken) + " not confined as declared"
 	case total.Unknown > 0:
 		style = terminal.Yellow
-		text = fmt.Sprintf("%d of %s not verified: not everything could be read", total.Unknown, count(total.Containers, "container"))
+		text = some(v.Items, total.Unknown) + " not verified: not everything could be read"
 	case total.Containers == 1:
 		text = container(v.Items[0].Source) + " is confined as declared"
 	default:
@@ -72,6 +75,17 @@ func sameArrows(items []v1alpha1.VerifiedContainer) (groups [][]v1alpha1.Verifie
 		groups[i] = append(groups[i], item)
 	}
 	return groups
+}
+
+// some is the subject of a sentence about n containers.
+func some(items []v1alpha1.VerifiedContainer, n int) string {
+	switch {
+	case len(items) == 1:
+		return container(items[0].Source) + " is"
+	case n == 1:
+		return fmt.Sprintf("1 of %d containers is", len(items))
+	}
+	return fmt.Sprintf("%d of %d containers are", n, len(items))
 }
 
 func holdStyle(n v1alpha1.VerifiedNamespace) terminal.Style {
@@ -165,7 +179,13 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 		if a.Holds != v1alpha1.HoldsNo && !h.Wide || len(a.Differences) == 0 {
 			continue
 		}
-		t := differing(a.Differences)
+		most := maxNames
+		if h.Wide {
+			most = 0
+		} else if nothing(alike[0], a) {
+			continue // then the differences are all that was to be denied
+		}
+		t := differing(a.Differences, most)
 		t.header[0], t.header[1], t.header[2] = "IS", strings.ToUpper(a.From), strings.ToUpper(a.To)
 		more := len(t.rows) - maxShown
 		if more > 1 && !h.Wide {
@@ -176,6 +196,14 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 			o.printf("… and %d more rows; -o wide lists all\n", more)
 		}
 	}
+}
+
+// nothing tells whether an arrow leads to no filter at all.
+func nothing(c v1alpha1.VerifiedContainer, a v1alpha1.Arrow) bool {
+	if a.To == v1alpha1.ReadingConfigured {
+		return c.Configured != nil && c.Configured.Unconfined
+	}
+	return c.Enforced != nil && c.Enforced.Mode == "disabled"
 }
 
 // item is a text behind a dash, wrapped to a width.

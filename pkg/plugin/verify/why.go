@@ -2,6 +2,7 @@ package verify
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,11 @@ func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, configured p
 		arrow.Holds = v1alpha1.HoldsUnknown
 		reason(arrow, v1alpha1.ReasonCapabilities, "what RuntimeDefault is depends on capabilities, and the reference has others (%s) than the container (%s)",
 			strings.Join(in.Reference.Config.Bounding, ", "), strings.Join(in.Target.Config.Bounding, ", "))
+		return nil
+	}
+	if configured.loaded != nil && in.Reference != nil {
+		reason(arrow, v1alpha1.ReasonDefaultDiffers, "the node's runtime gives a container another profile for RuntimeDefault now than it gave this one, which was created at %s: it may have been updated since",
+			stamp(in.Target.Config.ModifiedNS))
 		return nil
 	}
 	reason(arrow, v1alpha1.ReasonUnexplained, "nothing here tells why")
@@ -256,13 +262,15 @@ func (v *Verifier) explain(config text, m profile.Target, p policy, enforced *so
 }
 
 // newest returns the names of a profile that an older libseccomp may not know,
-// given what is done otherwise than the profile says: those that differ, if they
-// are the newest that it names.
+// given what is done otherwise than the profile says: those that it names and that
+// differ, if they are the newest that it names. What it does not name may differ
+// for their sake, as runc's ENOSYS stub begins after the newest call that is known.
 func newest(config text, m profile.Target, d *v1alpha1.Diff) (names []string) {
 	native := syscalls.OfMachine(m.Arch)[0]
+	named := namesOf(config)
 	oldest := ^uint32(0)
 	for _, d := range d.Differences {
-		if d.Syscall == "" || slices.Contains(names, d.Syscall) {
+		if d.Syscall == "" || slices.Contains(names, d.Syscall) || !named[d.Syscall] {
 			continue
 		}
 		nr, ok := native.Number(d.Syscall)
@@ -275,11 +283,32 @@ func newest(config text, m profile.Target, d *v1alpha1.Diff) (names []string) {
 		names = append(names, d.Syscall)
 	}
 	for _, call := range native.Table() {
-		if call.Number >= oldest && !slices.Contains(names, call.Name) && strings.Contains(config.content, `"`+call.Name+`"`) {
+		if call.Number >= oldest && !slices.Contains(names, call.Name) && named[call.Name] {
 			return nil
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+// namesOf is the syscalls that a configuration names.
+func namesOf(config text) map[string]bool {
+	var c struct {
+		Linux struct {
+			Seccomp struct {
+				Syscalls []struct{ Names []string }
+			}
+		}
+	}
+	names := make(map[string]bool)
+	if json.Unmarshal([]byte(config.content), &c) != nil {
+		return names // then it was not loaded either
+	}
+	for _, entry := range c.Linux.Seccomp.Syscalls {
+		for _, name := range entry.Names {
+			names[name] = true
+		}
+	}
 	return names
 }
 

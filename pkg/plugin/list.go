@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/verify"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/survey"
@@ -34,10 +36,15 @@ type listOptions struct {
 	Prober    Prober
 	Printer   printers.ResourcePrinter
 	Selection target.Selection
+	// Local, if not nil, is read in place of the cluster.
+	Local   Machine
+	Request probe.Request
+	Timeout time.Duration
 }
 
 func newListCommand(c *common, name string) *cobra.Command {
 	probe, pods, output := new(probeFlags), new(podFlags), newOutputFlags()
+	var local bool
 	cmd := &cobra.Command{
 		Use:                   "list [POD | TYPE/NAME | node/NODE]... [flags]",
 		Aliases:               []string{"ls"},
@@ -50,7 +57,8 @@ whatever their arguments, and the policy's fingerprint.
 Containers with the same fingerprint do the same with every call, on whichever node.
 
 Without an operand, the containers of the namespace's pods are listed. node/NODE lists
-all containers of a node, and its other processes that have a filter.
+all containers of a node, and its other processes that have a filter; --local does so
+on this machine, without a cluster.
 
 The line is about the main thread of the container's init process; how many threads
 are confined in another way is told. Whether what is declared is what is enforced,
@@ -62,10 +70,15 @@ verify tells; here stands only what plainly does not fit.`,
 			`kubectl seccomp list -l app=web`,
 			`# Everything with a filter on a node`,
 			`kubectl seccomp list node/worker-1`,
+			`# The same of this machine, as root`,
+			`sudo kubectl-seccomp list --local`,
 			`# The pods that no filter confines`,
 			`kubectl seccomp list -A -o jsonpath='{range .items[?(@.mode=="disabled")]}{.namespace}/{.pod}{"\n"}{end}'`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := &listOptions{common: c}
+			if local {
+				o.Local = c.local
+			}
 			if err := o.Complete(probe, pods, output, args); err != nil {
 				return err
 			}
@@ -74,6 +87,7 @@ verify tells; here stands only what plainly does not fit.`,
 	}
 	probe.add(cmd.Flags())
 	pods.add(cmd.Flags())
+	cmd.Flags().BoolVar(&local, "local", false, "List this machine's containers and processes, without a cluster")
 	output.add(cmd, "wide")
 	return cmd
 }
@@ -92,9 +106,22 @@ func (o *listOptions) Complete(probe *probeFlags, pods *podFlags, output *output
 	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human, "wide": wide}); err != nil {
 		return err
 	}
+	if o.Local != nil {
+		if len(args) > 0 || pods.set() {
+			return errors.New("--local: all of this machine is listed, which no operand or selector goes with")
+		}
+		o.Request = localRequest(probe)
+		o.Timeout = probe.timeout
+		return nil
+	}
 	probe.keepGoing = true
 	o.Resolver, o.Prober, err = o.connect(probe)
 	return err
+}
+
+// localRequest asks for all of this machine.
+func localRequest(f *probeFlags) probe.Request {
+	return probe.Request{Version: Version, AllThreads: f.allThreads, All: true}
 }
 
 // selection is that of the flags and operands, which may be a node.
@@ -121,8 +148,45 @@ func nodeName(arg string) string {
 	return ""
 }
 
-// Run reads the containers and prints a line for each.
+// Run reads what is to be listed and prints a line for each.
 func (o *listOptions) Run(ctx context.Context) error {
+	l := lister{prints: make(map[string]string)}
+	read := o.readCluster
+	if o.Local != nil {
+		read = o.readLocal
+	}
+	if err := read(ctx, &l); err != nil {
+		return err
+	}
+	list := &v1alpha1.ConfinementList{TypeMeta: v1alpha1.TypeMeta("ConfinementList"), Items: l.items}
+	if list.Items == nil {
+		list.Items = []v1alpha1.ConfinementItem{}
+	}
+	if err := o.Printer.PrintObj(list, o.Out); err != nil {
+		return err
+	}
+	if l.unread > 0 {
+		return fmt.Errorf("list: %d of %d were not read", l.unread, len(l.items))
+	}
+	return nil
+}
+
+// readLocal lists this machine.
+func (o *listOptions) readLocal(ctx context.Context, l *lister) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, tookTooLong(o.Timeout))
+	defer cancel()
+	r, err := o.Local.Read(ctx, o.Request)
+	if err != nil {
+		return err
+	}
+	for i := range r.Problems {
+		o.warn(&r.Problems[i])
+	}
+	return l.others("", r, nil)
+}
+
+// readCluster lists containers of pods, and a node's.
+func (o *listOptions) readCluster(ctx context.Context, l *lister) error {
 	containers, err := o.containers(ctx)
 	if err != nil {
 		return err
@@ -140,7 +204,6 @@ func (o *listOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := lister{prints: make(map[string]string)}
 	for _, c := range containers {
 		if err := l.container(c, reports[c.Node], failed[c.Node]); err != nil {
 			return err
@@ -154,16 +217,6 @@ func (o *listOptions) Run(ctx context.Context) error {
 		for i := range r.Problems {
 			o.warn(fmt.Errorf("node %s: %w", node, &r.Problems[i]))
 		}
-	}
-	list := &v1alpha1.ConfinementList{TypeMeta: v1alpha1.TypeMeta("ConfinementList"), Items: l.items}
-	if list.Items == nil {
-		list.Items = []v1alpha1.ConfinementItem{}
-	}
-	if err := o.Printer.PrintObj(list, o.Out); err != nil {
-		return err
-	}
-	if l.unread > 0 {
-		return fmt.Errorf("list: %d of %d were not read", l.unread, len(l.items))
 	}
 	return nil
 }

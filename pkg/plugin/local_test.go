@@ -50,6 +50,9 @@ func (m *fakeMachine) Read(ctx context.Context, req probe.Request) (*report.Repo
 		Targets:  make(map[string]*report.Target),
 		Problems: m.problems,
 	}
+	if req.All {
+		req.Targets = append(req.Targets, webID, "pid://4711")
+	}
 	for _, id := range req.Targets {
 		stack := bpf.Stack{denyFor(addKey, eperm)}
 		switch id {
@@ -90,6 +93,7 @@ func TestLocal(t *testing.T) {
 		{"diff docker:web pid:4711", 1},
 		{"diff Unconfined docker:web", 1},
 		{"explain pid:4711 socket AF_VSOCK", 0},
+		{"list --local", 0},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Setenv("COLUMNS", "")
@@ -116,6 +120,8 @@ func TestLocalErrors(t *testing.T) {
 		want string
 	}{
 		{"dump pid:1", fakeMachine{}, 2, "error: read pid:1 on this machine: find the process of pid://1: this machine has none such\n"},
+		{"list --local pid:1", fakeMachine{}, 2, "error: --local: all of this machine is listed, which no operand or selector goes with\n"},
+		{"list --local", fakeMachine{err: errors.New("read this machine: it is away")}, 2, "error: read this machine: it is away\n"},
 		{"dump docker:bare", fakeMachine{}, 2, "error: find docker:bare: No such container\n"},
 		{"dump pid:x", fakeMachine{}, 2, `error: operand "pid:x": what follows the colon is no process' number; want pid:PID, such as pid:4711` + "\n"},
 		{"diff docker:web ./none", fakeMachine{}, 2, "error: open ./none: no such file or directory\n"},

@@ -43,6 +43,7 @@ func (o *output) list(l *v1alpha1.ConfinementList, h Human) {
 		}
 		t.rows = append(t.rows, row{cells, style})
 	}
+	t.dropEmpty()
 	o.table(t)
 }
 

@@ -36,6 +36,25 @@ type row struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, row{cells: cells}) }
 
+// dropEmpty takes out the columns in which no row has anything.
+func (t *table) dropEmpty() {
+	for i := len(t.header) - 1; i >= 0; i-- {
+		if slices.ContainsFunc(t.rows, func(r row) bool { return r.cells[i] != "" }) {
+			continue
+		}
+		t.header = slices.Delete(slices.Clone(t.header), i, i+1)
+		for n := range t.rows {
+			t.rows[n].cells = slices.Delete(t.rows[n].cells, i, i+1)
+		}
+		t.wrap = slices.DeleteFunc(slices.Clone(t.wrap), func(c int) bool { return c == i })
+		for n, c := range t.wrap {
+			if c > i {
+				t.wrap[n]--
+			}
+		}
+	}
+}
+
 // print writes the table, at most width wide if its other columns allow.
 func (t *table) print(w io.Writer, width int) error {
 	widths := t.widths(width)

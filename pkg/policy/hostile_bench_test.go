@@ -41,6 +41,11 @@ func BenchmarkHostile(b *testing.B) {
 			b.ReportMetric(float64(len(c.Differences)), "differences")
 		}
 	})
+	b.Run("Of", func(b *testing.B) {
+		for b.Loop() {
+			mustOf(b, fixtures()["product with nr"])
+		}
+	})
 	b.Run("Partition", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := x.Partition(machine); err != nil {
@@ -48,14 +53,17 @@ func BenchmarkHostile(b *testing.B) {
 			}
 		}
 	})
-	for name, other := range map[string]*Policy{"with another": y, "with a container": z} {
-		b.Run("Compare/"+name, func(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		other *Policy
+	}{{"with another", y}, {"with a container", z}} {
+		b.Run("Compare/"+c.name, func(b *testing.B) {
 			for b.Loop() {
-				c, err := Compare(x, other, machine)
+				d, err := Compare(x, c.other, machine)
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(float64(len(c.Differences)), "differences")
+				b.ReportMetric(float64(len(d.Differences)), "differences")
 			}
 		})
 	}

@@ -24,7 +24,7 @@ import (
 // libseccomp compiles rules as the C library does.
 type libseccomp struct{ program string }
 
-func newLibseccomp(t *testing.T) libseccomp {
+func newLibseccomp(t testing.TB) libseccomp {
 	t.Helper()
 	program, err := cprogram.Build(t.TempDir(), "testdata/compile.c", "-lseccomp")
 	if err != nil {
@@ -33,12 +33,12 @@ func newLibseccomp(t *testing.T) libseccomp {
 	return libseccomp{program}
 }
 
-func (l libseccomp) compile(t *testing.T, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
+func (l libseccomp) compile(t testing.TB, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
 	t.Helper()
 	return l.compileFor(t, le, rules, otherwise, optimize, arches...)
 }
 
-func (l libseccomp) compileFor(t *testing.T, order binary.ByteOrder, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
+func (l libseccomp) compileFor(t testing.TB, order binary.ByteOrder, rules string, otherwise uint32, optimize int, arches ...string) *Policy {
 	t.Helper()
 	cmd := exec.Command(l.program, append([]string{strconv.Itoa(int(otherwise)), strconv.Itoa(optimize)}, arches...)...)
 	cmd.Stdin = strings.NewReader(rules)

@@ -15,7 +15,10 @@
 // operations that create nodes must therefore run inside Try.
 package bdd
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // A Ref is a diagram in a Manager.
 type Ref uint32
@@ -60,11 +63,15 @@ type Manager struct {
 	ops   int // operations handed out by NewOp
 }
 
+// minNodes is for how many nodes there is room at first: what a policy from practice
+// and its making take.
+const minNodes = 1 << 12
+
 // New returns a Manager that holds at most budget nodes.
 func New(budget int) *Manager {
 	m := &Manager{
-		nodes:     make([]node, 0, 1024),
-		unique:    make([]uint32, 4096),
+		nodes:     make([]node, 0, minNodes),
+		unique:    make([]uint32, 4*minNodes),
 		nodeLimit: budget + 2,
 		stepLimit: budget * stepsPerNode,
 	}
@@ -170,6 +177,8 @@ func (m *Manager) find(level uint32, lo, hi Ref) Ref {
 
 func (m *Manager) grow() {
 	m.unique = make([]uint32, 2*len(m.unique))
+	// append would let them grow by a quarter at a time.
+	m.nodes = slices.Grow(m.nodes, len(m.unique)*3/4+1-len(m.nodes))
 	mask := uint32(len(m.unique) - 1)
 	for i, n := range m.nodes {
 		h := hash3(n.level, uint32(n.lo), uint32(n.hi))

@@ -11,7 +11,7 @@ type entry struct {
 }
 
 const (
-	minCache = 1 << 12
+	minCache = 1 << 13
 	maxCache = 1 << 18
 )
 

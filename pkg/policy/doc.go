@@ -62,8 +62,8 @@
 // Two things about the kernel are not in the filters and not in the policy:
 // USER_NOTIF without a listener and TRACE without a tracer act as
 // ERRNO(ENOSYS); and on x86-64 some kernels exempt the calls uprobe and
-// uretprobe from seccomp. Policy.Lint points out where that matters, besides
-// other things that a reader may not expect.
+// uretprobe from seccomp. Policy.LintOn points out where that matters on a kernel,
+// besides other things that a reader may not expect.
 //
 // Names are presentation only. A Condition is in terms of what the kernel calls
 // the arguments and their values; before it is returned, it is turned into a

@@ -32,8 +32,8 @@ func newOrigins(fs proc.FS) *origins {
 
 // of returns the origin of a process' container.
 func (o *origins) of(id proc.ContainerID, process proc.Process) origin {
-	config, err := o.finder.Find(id, process)
-	from := origin{config: config, err: err, kubelet: kubelet.RootOf(config), managers: o.finder.Managers(id, process)}
+	config, managers, err := o.finder.Find(id, process)
+	from := origin{config: config, err: err, kubelet: kubelet.RootOf(config), managers: managers}
 	if len(config.Seccomp) > wire.MaxFile {
 		from.err = fmt.Errorf("linux.seccomp in %s is longer than %d bytes", config.Path, wire.MaxFile)
 	} else if config.Seccomp != nil {

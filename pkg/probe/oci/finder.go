@@ -42,10 +42,18 @@ const (
 	maxOutside = 4
 )
 
-// Find returns the configuration of a container, given a process of it. The error
-// says what was looked at.
-func (f *Finder) Find(id proc.ContainerID, process proc.Process) (Config, error) {
+// Find returns the configuration of a container, given a process of it; and, in
+// any case, those ancestors of the process that are outside of its container and
+// of any other, the nearest first: what looks after the container, and what
+// started that. The error says what was looked at.
+func (f *Finder) Find(id proc.ContainerID, process proc.Process) (Config, []Manager, error) {
 	ancestors := f.ancestors(id, process)
+	managers := f.managersOf(ancestors)
+	c, err := f.find(id, ancestors)
+	return c, managers, err
+}
+
+func (f *Finder) find(id proc.ContainerID, ancestors []int) (Config, error) {
 	var looked []string
 	var failed error
 	for i, list := range [][]int{ancestors, nil} {
@@ -98,13 +106,21 @@ func (f *Finder) ancestors(id proc.ContainerID, process proc.Process) (pids []in
 		if in == "" {
 			pids = append(pids, pid)
 		}
-		parent, err := f.fs.Process(pid)
-		if err != nil {
+		if pid, err = f.fs.Parent(pid); err != nil {
 			break
 		}
-		pid = parent.PPID
 	}
 	return pids
+}
+
+// managersOf looks up programs. A shim looks after all containers of a pod.
+func (f *Finder) managersOf(pids []int) (ms []Manager) {
+	for _, pid := range pids {
+		if args, err := f.fs.Arguments(pid); err == nil && len(args) > 0 {
+			ms = append(ms, Manager{pid, path.Base(args[0])})
+		}
+	}
+	return ms
 }
 
 // managers returns what may be a shim or conmon by its name, and is in no
@@ -133,18 +149,6 @@ func (f *Finder) managers() []int {
 
 // errOther is the error for a process that does not look after the container.
 var errOther = errors.New("looks after something else")
-
-// Managers returns those ancestors of a process that are outside of its container
-// and of any other, the nearest first: what looks after the container, and what
-// started that.
-func (f *Finder) Managers(id proc.ContainerID, process proc.Process) (ms []Manager) {
-	for _, pid := range f.ancestors(id, process) {
-		if args, err := f.fs.Arguments(pid); err == nil && len(args) > 0 {
-			ms = append(ms, Manager{pid, path.Base(args[0])})
-		}
-	}
-	return ms
-}
 
 // Ask reads the configuration of a container if the process pid knows where it
 // is. With an error, its Path is where that would be.

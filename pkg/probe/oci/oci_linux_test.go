@@ -209,7 +209,7 @@ func TestFind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := NewFinder(n.FS()).Find(id, process)
+			c, _, err := NewFinder(n.FS()).Find(id, process)
 			by := c.Manager.PID
 			if test.fails != nil {
 				if !errors.Is(err, test.fails) || !strings.Contains(err.Error(), test.says) || by != 0 {

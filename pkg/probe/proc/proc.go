@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,13 +39,7 @@ const maxFile = 1 << 20
 
 // read returns the contents of a file under /proc.
 func (fsys FS) read(elem ...string) ([]byte, error) {
-	name := filepath.Join(append([]string{string(fsys)}, elem...)...)
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, gone(err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	text, err := readFile(filepath.Join(append([]string{string(fsys)}, elem...)...))
 	if err != nil {
 		return nil, gone(err)
 	}

@@ -157,6 +157,16 @@ func (fsys FS) PIDs() ([]int, error) {
 	return pids, nil
 }
 
+// Parent returns the parent of a process.
+func (fsys FS) Parent(pid int) (int, error) {
+	text, err := fsys.read(strconv.Itoa(pid), "stat")
+	if err != nil {
+		return 0, fmt.Errorf("read the parent of pid %d: %w", pid, err)
+	}
+	stat, err := parseStat(text)
+	return stat.ppid, err
+}
+
 // ContainerOf returns the container that a process is in, "" if in none.
 func (fsys FS) ContainerOf(pid int) (ContainerID, error) {
 	node, err := fsys.node()

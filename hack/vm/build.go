@@ -77,7 +77,7 @@ func build(ctx context.Context, root string, arch vm.Arch, runs []testRun) ([]vm
 		files = append(files, vm.File{Path: path.Join(dir, ".keep"), Perm: 0o644})
 		steps = append(steps, plan.Step{
 			Name: r.pkg,
-			Args: append([]string{binary, "-test.v=test2json", "-test.timeout=3m"}, r.flags...),
+			Args: append([]string{binary, "-test.v=test2json", "-test.timeout=8m"}, r.flags...),
 			Dir:  dir,
 			Env:  append([]string{cprogram.Folder + "=" + programDir, kerneltest.OneIn + "=" + oneIn}, r.env...),
 			Test: true,

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, output io.Writer) error {
 	}
 	flags := flag.NewFlagSet("vm", flag.ContinueOnError)
 	names := flags.String("arch", "all", "the machines, separated by commas, or all")
-	timeout := flags.Duration("timeout", 4*time.Minute, "for each machine, the compiling included")
+	timeout := flags.Duration("timeout", 10*time.Minute, "for each machine, the compiling included")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {

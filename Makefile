@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh Debian 12 with Go and root:
 #
-#	make demo   a local cluster, demo pods, and three real diffs
+#	make demo   a local cluster, demo pods, three real diffs, and what verify says
 #	make test   every test, those on the local cluster included
 #
 # The rest are their parts.
@@ -24,8 +24,11 @@ LDFLAGS := -s -w -X github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin.Versio
 MODULES := . hack/cluster hack/image
 
 # Debian packages that the tests need: a C compiler, libseccomp as an independent
-# compiler of filters, and real runtimes.
-DEB_PACKAGES := gcc libc6-dev libseccomp-dev runc crun
+# compiler of filters, and real runtimes; and for the kernels of other
+# architectures, emulators and C compilers.
+DEB_PACKAGES := gcc libc6-dev libseccomp-dev runc crun \
+	qemu-system-x86 qemu-system-arm qemu-system-misc \
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
 
 .PHONY: help
 help: ## say what there is to make
@@ -66,7 +69,7 @@ cluster-load: image-native
 	go run -C hack/cluster . load $(CURDIR)/dist/native/*.tar
 
 .PHONY: demo
-demo: build cluster-up cluster-load ## demo pods and three real diffs
+demo: build cluster-up cluster-load ## demo pods, three real diffs, and what verify says
 	go run ./hack/demo
 
 .PHONY: lint
@@ -74,7 +77,7 @@ lint: ## gofmt and vet, every module
 	@unformatted=$$(gofmt -l cmd hack images internal pkg test); \
 	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for m in $(MODULES); do (cd $$m && go vet ./...); done
-	go vet -tags e2e ./test/...
+	go vet -tags e2e,vm ./test/... ./pkg/...
 	for os in darwin windows; do GOOS=$$os go build -o /dev/null ./cmd/kubectl-seccomp; done
 
 # One package at a time: tests that stop processes or install filters must not
@@ -84,13 +87,18 @@ lint: ## gofmt and vet, every module
 test-unit: deps
 	for m in $(MODULES); do (cd $$m && go test -p 1 -count 1 -timeout 10m ./...); done
 
+.PHONY: test-vm
+test-vm: deps ## on emulated machines: amd64 with 32-bit calls, arm64, s390x
+	go run ./hack/vm
+	go test -tags vm -count 1 -timeout 10m ./test/vm/...
+
 .PHONY: test-e2e
 test-e2e: deps build cluster-up cluster-load
 	go run ./hack/demo
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
 
 .PHONY: test
-test: lint test-unit test-e2e ## every test, those on the local cluster included
+test: lint test-unit test-vm test-e2e ## every test, those on the local cluster included
 	$(MAKE) cluster-down
 
 # Debian's package would start a daemon for the whole machine; policy-rc.d(8) keeps

@@ -210,6 +210,18 @@ int main(int argc, char **argv)
 		ready();
 		while (read(0, &c, 1) < 0)
 			;
+	} else if (!strcmp(mode, "many")) {
+		// Three thousand threads, without any filters of their own.
+		pthread_attr_t small;
+		pthread_t thread;
+		pthread_attr_init(&small);
+		pthread_attr_setstacksize(&small, 64 << 10);
+		for (int n = 0; n < 3000; n++)
+			if (pthread_create(&thread, &small, futex_forever, NULL))
+				die("pthread_create");
+		ready();
+		while (read(0, &c, 1) < 0)
+			;
 	} else if (!strcmp(mode, "vfork")) {
 		int fds[2];
 		if (pipe(fds))

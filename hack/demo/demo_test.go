@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,11 +56,13 @@ func TestManifests(t *testing.T) {
 			}
 		}
 	}
+	names := slices.Clone(verified)
 	for _, pair := range diffs {
-		for _, name := range pair {
-			if all[name] == nil {
-				t.Errorf("there is no pod %s to compare", name)
-			}
+		names = append(names, pair[:]...)
+	}
+	for _, name := range names {
+		if all[name] == nil {
+			t.Errorf("there is no pod %s to look at", name)
 		}
 	}
 	local := all["web-local"].Spec.SecurityContext.SeccompProfile.LocalhostProfile
@@ -97,8 +100,8 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// TestDiff runs a plugin that says how it was called and ends with a code.
-func TestDiff(t *testing.T) {
+// TestSeccomp runs a plugin that says how it was called and ends with a code.
+func TestSeccomp(t *testing.T) {
 	for _, test := range []struct {
 		code string
 		fail bool
@@ -111,7 +114,7 @@ func TestDiff(t *testing.T) {
 		}
 		var out strings.Builder
 		c := &cluster{Kubectl: kubectl, Kubeconfig: "/config", path: "/plugins", out: &out}
-		err := c.diff(context.Background(), "x", "y")
+		err := c.seccomp(context.Background(), "diff", "x", "y")
 		if (err != nil) != test.fail {
 			t.Errorf("exit code %s: %v", test.code, err)
 		}

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command demo runs demo pods on the local cluster and compares them, as a user
-// does: kubectl finds the plugin in PATH. The cluster must be up, the images
+// Command demo runs demo pods on the local cluster, compares and verifies them, as a
+// user does: kubectl finds the plugin in PATH. The cluster must be up, the images
 // loaded and the plugin built; `make demo` sees to that. It runs in the
 // repository's root, and starts the pods afresh each time.
 package main
@@ -33,6 +33,9 @@ var diffs = [][2]string{
 	{"web-a", "web-free"},  // default and unconfined
 	{"web-a", "web-local"}, // default and a profile of the application's own
 }
+
+// verified are the pods that the demo verifies.
+var verified = []string{"web-a", "web-b", "web-crun", "web-local", "web-free", "stack", "web-privileged"}
 
 func main() {
 	noDiff := flag.Bool("no-diff", false, "only start the pods")
@@ -72,11 +75,11 @@ func run(ctx context.Context, noDiff bool) error {
 		return err
 	}
 	for _, pair := range diffs {
-		if err := c.diff(ctx, pair[0], pair[1]); err != nil {
+		if err := c.seccomp(ctx, append([]string{"diff"}, pair[:]...)...); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.seccomp(ctx, append([]string{"verify"}, verified...)...)
 }
 
 // startPods replaces the demo's pods by new ones and waits until each does what
@@ -133,10 +136,11 @@ func (c *cluster) awaitBehaviours(ctx context.Context, selector string) error {
 	}
 }
 
-// diff compares two pods. That they differ is no failure, and exit code 1.
-func (c *cluster) diff(ctx context.Context, a, b string) error {
+// seccomp runs the plugin on pods. That they differ, or are not confined as they
+// declare, is no failure, and exit code 1.
+func (c *cluster) seccomp(ctx context.Context, args ...string) error {
 	fmt.Fprintln(c.out)
-	err := c.command(ctx, c.Kubectl, "seccomp", "diff", "-n", namespace, a, b)
+	err := c.command(ctx, c.Kubectl, slices.Concat([]string{"seccomp", args[0], "-n", namespace}, args[1:])...)
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
 		return nil
 	}

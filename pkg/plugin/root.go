@@ -96,11 +96,14 @@ const operandHelp = `  POD, TYPE/NAME or NAMESPACE/TYPE/NAME, each with :CONTAIN
   ./FILE, /FILE or - (standard input): a saved dump, a seccomp profile (of OCI,
   Docker or CRI-O, or a SeccompProfile) or a raw filter, by its content;
   profile:FILE, or bpf:FILE[,FILE...] for a stack of filters, the oldest first;
+  RuntimeDefault[@NODE]: what a node's runtime gives a container with the
+  capabilities of what it is compared with;
+  node/NODE:PID: a process on a node;
   pid:PID or docker:NAME: a process or a Docker container of this machine;
   Unconfined: no filter.
 
-Files and this machine need no cluster. One beside a container is for the container's architecture
-and capabilities.
+Files and this machine need no cluster. A file beside a container is for the
+container's architecture and capabilities.
 `
 
 // exactly returns a check of how many operands a command is given.

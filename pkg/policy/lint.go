@@ -17,12 +17,12 @@ const (
 	// WideArgument: calls are denied that the kernel cannot tell from calls
 	// that are executed, as they differ in what it ignores.
 	WideArgument Check = "wide-argument"
-	// OtherABI: a call that is denied for some arguments is executed for all
-	// in another ABI of the machine.
+	// OtherABI: a call that is denied for some arguments is executed for all of
+	// them, or for some, in another ABI of the machine.
 	OtherABI Check = "other-abi"
-	// Multiplexer: the same through socketcall or ipc.
+	// Multiplexer: it is executed for all through socketcall or ipc.
 	Multiplexer Check = "multiplexer"
-	// Twin: the same through another call that does the same.
+	// Twin: it is executed for all through another call that does the same.
 	Twin Check = "twin"
 	// ArchUnchecked: numbers of two ABIs, in which they mean different calls,
 	// are treated alike.
@@ -68,7 +68,10 @@ func (p *Policy) LintOn(abis []syscalls.ABI, kernel syscalls.Release) ([]Finding
 	if p.written != nil {
 		p = p.written
 	}
-	l := &linter{m: bdd.New(compareNodes), abis: abis, kernel: kernel}
+	l := &linter{m: bdd.New(compareNodes), form: p.form, abis: abis, kernel: kernel}
+	l.conditions = newConditions(l.m, p.form, true)
+	l.zero = l.m.NewOp(true, func(zero, _ uint64) uint64 { return zero })
+	l.opened = l.m.NewOp(false, isOpened)
 	if err := l.m.Try(compareNodes, func() { l.root = l.m.Import(p.diagram) }); err != nil {
 		return nil, err
 	}
@@ -78,7 +81,9 @@ func (p *Policy) LintOn(abis []syscalls.ABI, kernel syscalls.Release) ([]Finding
 	l.architecture()
 	for i, abi := range abis {
 		for _, call := range abi.Table() {
-			l.call(abi, call, i == 0)
+			if err := l.call(abi, call, i == 0); err != nil {
+				return nil, err
+			}
 		}
 		l.end(abi)
 	}
@@ -86,11 +91,14 @@ func (p *Policy) LintOn(abis []syscalls.ABI, kernel syscalls.Release) ([]Finding
 }
 
 type linter struct {
-	m        *bdd.Manager
-	root     bdd.Ref
-	abis     []syscalls.ABI
-	kernel   syscalls.Release
-	findings []Finding
+	m            *bdd.Manager
+	form         Form
+	root         bdd.Ref
+	conditions   *conditions
+	zero, opened *bdd.Op
+	abis         []syscalls.ABI
+	kernel       syscalls.Release
+	findings     []Finding
 }
 
 // any tells that it is about any kernel.
@@ -183,7 +191,7 @@ func (l *linter) exempt(abi syscalls.ABI, call string) {
 	}
 }
 
-func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
+func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) error {
 	list := l.outcomesOf(abi, call.Number)
 	for _, o := range list {
 		switch {
@@ -197,15 +205,21 @@ func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
 		}
 	}
 	if !denied(list) {
-		return
+		return nil
 	}
 	l.exempt(abi, call.Name)
 	for _, other := range l.abis {
-		if native && other != abi && executed(l.outcomes(other, call.Name)) {
-			l.add(OtherABI, abi, call.Name, "restricted, but every such call of ABI %s is executed", other)
+		if native && other != abi {
+			if executed(l.outcomes(other, call.Name)) {
+				l.add(OtherABI, abi, call.Name, "restricted, but every such call of ABI %s is executed", other)
+			} else if when, err := l.partly(abi, call, other); err != nil {
+				return err
+			} else if when != nil {
+				l.add(OtherABI, abi, call.Name, "restricted, but such calls of ABI %s are executed when %s", other, when)
+			}
 		}
-		if multiplexer := multiplexerOf(call.Name); multiplexer != "" && (native || other == abi) && executed(l.outcomes(other, multiplexer)) {
-			l.add(Multiplexer, abi, call.Name, "restricted, but every %s of ABI %s is executed", multiplexer, other)
+		if multiplexer, list := l.through(other, call.Name); (native || other == abi) && executed(list) {
+			l.add(Multiplexer, abi, call.Name, "restricted, but every such call by %s of ABI %s is executed", multiplexer, other)
 		}
 	}
 	for _, group := range twins {
@@ -218,6 +232,7 @@ func (l *linter) call(abi syscalls.ABI, call syscalls.Syscall, native bool) {
 			}
 		}
 	}
+	return nil
 }
 
 // twins are calls of which each does what the others do, given the right
@@ -235,17 +250,61 @@ var twins = [][]string{
 	{"quotactl", "quotactl_fd"},
 }
 
-// multiplexerOf returns the call by which another one can be made where the
-// ABI has it: socketcall(2) and ipc(2).
-func multiplexerOf(name string) string {
-	switch name {
-	case "socket", "bind", "connect", "listen", "accept", "accept4", "getsockname", "getpeername", "socketpair", "send", "recv",
-		"sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "recvmmsg", "sendmmsg":
-		return "socketcall"
-	case "semop", "semget", "semctl", "semtimedop", "msgsnd", "msgrcv", "msgget", "msgctl", "shmat", "shmdt", "shmget", "shmctl":
-		return "ipc"
+// through returns the outcomes of a call that is made by socketcall or ipc, nil if it
+// cannot be under an ABI.
+func (l *linter) through(abi syscalls.ABI, name string) (multiplexer string, list []Outcome) {
+	multiplexer, call, ok := syscalls.Multiplexed(name)
+	nr, has := abi.Number(multiplexer)
+	if !ok || !has {
+		return "", nil
 	}
-	return ""
+	sub := descend(l.m, l.arch(abi), levelNR, nr)
+	if l.m.Try(compareNodes, func() {
+		// Where the first argument is the one that asks for the call, with nothing
+		// above: a filter that looks for something there is left to others.
+		first := (&in{operand: 1, spans: []span{{uint64(call), uint64(call)}}}).diagram(l.m, l.form)
+		sub = l.m.Restrict(sub, first)
+	}) != nil {
+		return "", nil
+	}
+	for _, leaf := range l.m.Leaves(sub) {
+		list = append(list, outcome(leaf))
+	}
+	return multiplexer, list
+}
+
+// partly tells when a call that is denied under the native ABI is executed under
+// another one, given the same values of all arguments: those that fit 32 bits. It is
+// nil if it never is, and where the arguments are not known to be the same.
+func (l *linter) partly(native syscalls.ABI, call syscalls.Syscall, other syscalls.ABI) (*Condition, error) {
+	nr, ok := other.Number(call.Name)
+	x, y := native.Params(call.Name), other.Params(call.Name)
+	if !ok || x == nil || !slices.EqualFunc(x, y, func(p, q syscalls.Param) bool { return p.Name == q.Name }) {
+		return nil, nil
+	}
+	open := bdd.False
+	if l.m.Try(compareNodes, func() {
+		low := func(f bdd.Ref) bdd.Ref {
+			return l.m.Quantify(f, func(level int) bool {
+				w, _ := l.form.bitOf(level)
+				return w >= wordArg0High && w%2 == 0
+			}, l.zero)
+		}
+		f, g := descend(l.m, l.arch(native), levelNR, call.Number), descend(l.m, l.arch(other), levelNR, nr)
+		open = l.m.Apply(l.opened, low(f), low(g))
+	}) != nil || open == bdd.False {
+		return nil, nil
+	}
+	arch := native.AuditArch()
+	return l.conditions.of(Scope{ABI: native, Arch: []Run{{arch, arch}}, NR: Run{call.Number, call.Number}}, open)
+}
+
+// isOpened tells whether a call is denied as x, and executed as y.
+func isOpened(x, y uint64) uint64 {
+	if x != undecided && y != undecided && AccessOf(bpf.Return(x).Action()) == Denied && AccessOf(bpf.Return(y).Action()) == Executed {
+		return 1
+	}
+	return 0
 }
 
 // end looks at the numbers that have no call yet, from the one after the last on,

@@ -41,6 +41,16 @@ func TestLint(t *testing.T) {
 			[]string{"wide-argument amd64 socket", "other-abi amd64 socket", "multiplexer amd64 socket", "open-end amd64 "}},
 		{"socketcall", allowlist(rule{archI386, i386("socketcall"), nil, allow}),
 			[]string{"multiplexer amd64 socket", "multiplexer 386 bind"}, []string{"multiplexer amd64 semop"}},
+		{"socketcall, for one call", allowlist(rule{archI386, i386("socketcall"), []test{{0, all64, 1}}, allow}),
+			[]string{"multiplexer amd64 socket", "multiplexer 386 socket"}, []string{"multiplexer amd64 bind", "multiplexer 386 bind"}},
+		{"socketcall, for others", allowlist(rule{archI386, i386("socketcall"), []test{{0, all64, 1}}, eperm}, rule{archI386, i386("socketcall"), nil, allow}),
+			[]string{"multiplexer amd64 bind"}, []string{"multiplexer amd64 socket"}},
+		{"another ABI, in part", bpf.Stack{compile([]rule{deny(41, test{0, all64, 38}), deny(41, test{0, all64, 40}),
+			{archI386, i386("socket"), []test{{0, all64, 38}}, eperm}}, []uint32{archAMD64, archI386}, allow)},
+			[]string{"other-abi amd64 socket"}, nil},
+		{"another ABI, the same", bpf.Stack{compile([]rule{deny(41, test{0, all64, 38}), deny(41|1<<30, test{0, all64, 38}),
+			{archI386, i386("socket"), []test{{0, 1<<32 - 1, 38}}, eperm}}, []uint32{archAMD64, archI386}, allow)},
+			nil, []string{"other-abi amd64 socket"}},
 		{"x32", allowlist(rule{archAMD64, x32("open"), nil, allow}), []string{"other-abi amd64 open"}, []string{"other-abi amd64 close"}},
 		{"clone3 beside a restricted clone", allowlist(rule{archAMD64, 56, []test{{0, 0x7e020000, 0}}, allow}, rule{archAMD64, 435, nil, allow}),
 			[]string{"twin amd64 clone"}, []string{"twin amd64 clone3"}},
@@ -139,5 +149,31 @@ func TestLintOn(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s %s on %v: %q, want %q", c.check, c.call, c.kernel, got, c.want)
 		}
+	}
+}
+
+// TestLintPartly has the condition under which a call is a door, held against the
+// rules.
+func TestLintPartly(t *testing.T) {
+	i386, _ := syscalls.I386.Number("socket")
+	rules := []rule{deny(41, test{0, all64, 38}), deny(41, test{0, all64, 40}), deny(41|1<<30, test{0, all64, 38}),
+		{archI386, i386, []test{{0, all64, 38}}, eperm}}
+	findings, err := mustOf(t, bpf.Stack{compile(rules, []uint32{archAMD64, archI386}, allow)}).Lint(syscalls.OfMachine("amd64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range findings {
+		if f.Check == OtherABI {
+			got = append(got, f.Call+" "+f.Detail)
+		}
+	}
+	// 41 of x32 is the same call, and is only restricted to 38 there.
+	want := []string{
+		"socket restricted, but such calls of ABI x32 are executed when family == AF_VSOCK",
+		"socket restricted, but such calls of ABI 386 are executed when family == AF_VSOCK",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("findings are %q, want %q", got, want)
 	}
 }

@@ -82,7 +82,9 @@ type fakeCluster struct {
 	// configs is with what a reference is started, for verify; nodes what is set.
 	configs map[string]*wire.Config
 	nodes   map[string]*wire.Node
-	without string // a node without a report
+	// noReference is why none of the references runs.
+	noReference *wire.Problem
+	without     string // a node without a report
 	// found are targets that nobody asked for.
 	found []fakePod
 }
@@ -180,6 +182,10 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 			add(probepod.ProcessID(pid), c.processes[pid])
 		}
 		for n := range request.References {
+			if c.noReference != nil {
+				r.Targets[probepod.ReferenceID(n)] = &report.Target{Target: wire.Target{ID: probepod.ReferenceID(n)}, Problems: []wire.Problem{*c.noReference}}
+				continue
+			}
 			add(probepod.ReferenceID(n), fakePod{subject: wire.ModeFilter, stack: c.defaults[request.Node], config: c.configs[request.Node]})
 		}
 		if request.Configs {

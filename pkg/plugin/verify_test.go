@@ -214,6 +214,26 @@ func TestVerifyNodes(t *testing.T) {
 	}
 }
 
+// TestVerifyNoReference has the reference not start: what does not need it is there.
+func TestVerifyNoReference(t *testing.T) {
+	c := verified(t)
+	c.noReference = &wire.Problem{Target: "reference://0", Code: wire.CodeNoReference, Op: "find reference container 0", Detail: "CreateContainerError: unknown capability"}
+	code, stdout, stderr := plugin(c, "verify", "ok", "local", "-o", "json")
+	var v v1alpha1.Verification
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
+		t.Fatal(err)
+	}
+	ok, local := v.Items[0], v.Items[1]
+	if code != 2 || ok.Arrows[0].Holds != v1alpha1.HoldsUnknown || ok.Arrows[1].Holds != v1alpha1.HoldsYes || local.Holds != v1alpha1.HoldsYes ||
+		!strings.Contains(ok.Arrows[0].Reasons[0].Detail, "CreateContainerError: unknown capability") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = plugin(c, "diff", "ok", "RuntimeDefault")
+	if code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "CreateContainerError: unknown capability") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestVerifyErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"verify ok -l a=b":                "use one or the other",

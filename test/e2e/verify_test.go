@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -187,6 +188,17 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	verification(t, 1, "v-stack", "--strict")
+	// With the few capabilities that are needed it is all the same.
+	for _, name := range []string{"v-edited", "v-docker", "v-crun", "v-unset-b"} {
+		code := 0
+		if name == "v-edited" || name == "v-docker" {
+			code = 1
+		}
+		few, all := verification(t, code, name, "--least-privilege"), verification(t, code, name)
+		if !reflect.DeepEqual(few.Arrows, all.Arrows) || !reflect.DeepEqual(few.Configured, all.Configured) || !reflect.DeepEqual(few.Declared, all.Declared) {
+			t.Errorf("%s: %+v with --least-privilege, %+v without", name, few, all)
+		}
+	}
 	if r.code != 1 {
 		t.Errorf("verify -A: exit code %d: %s", r.code, r.stderr)
 	}

@@ -114,6 +114,8 @@ test-docker: deps ## against a Docker daemon of its own
 
 test: test-docker
 
+# POLICY_FILTERS, in the environment, names a folder of raw filters (*.bpf) to be
+# measured besides those of the tests; go test ./pkg/policy tries them, too.
 .PHONY: bench
 bench: deps build cluster-up cluster-load ## speed, side by side with what it is held against
 	go test -p 1 -run '^$$' -bench . ./pkg/...

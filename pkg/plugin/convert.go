@@ -112,19 +112,23 @@ func newDump(s *source.Source, sel *selection) (*v1alpha1.Dump, error) {
 				names = append(names, group.Syscalls...)
 			}
 		}
-		findings, err := p.LintOn(s.ABIs, s.Kernel())
-		if err != nil {
+		if state.Findings, err = findings(s, p, sel.has); err != nil {
 			return nil, err
-		}
-		for _, f := range findings {
-			if !sel.has(abiName(f.ABI), f.Call) {
-				continue
-			}
-			state.Findings = append(state.Findings, v1alpha1.Finding{Check: string(f.Check), ABI: abiName(f.ABI), Syscall: f.Call, Detail: f.Detail})
 		}
 	}
 	d.Risks = sel.risks(names)
 	return d, nil
+}
+
+// findings are those about a policy of a source that has chooses, by ABI and syscall.
+func findings(s *source.Source, p *policy.Policy, has func(abi, syscall string) bool) (list []v1alpha1.Finding, err error) {
+	all, err := p.LintOn(s.ABIs, s.Kernel())
+	for _, f := range all {
+		if has(abiName(f.ABI), f.Call) {
+			list = append(list, v1alpha1.Finding{Check: string(f.Check), ABI: abiName(f.ABI), Syscall: f.Call, Detail: f.Detail})
+		}
+	}
+	return list, err
 }
 
 // abiName is the name of an ABI, "" for none.

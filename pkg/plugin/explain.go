@@ -38,8 +38,8 @@ func newExplainCommand(c *common, name string) *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Short:                 "Explain what seccomp does with one syscall, and why",
 		Long: `Explain what the filters of a source do with a syscall: the action, the filter
-and the instruction that decide it, the conditions for each action there is, and
-what is known about the syscall.
+and the instruction that decide it, the conditions for each action there is, what
+stands out, such as another way to the same, and what is known about the syscall.
 
 SOURCE is
 
@@ -156,6 +156,11 @@ func explain(s *source.Source, view string, abi syscalls.ABI, call bpf.Data, ask
 	}
 	for _, param := range abi.Params(name) {
 		e.Parameters = append(e.Parameters, v1alpha1.Parameter{Name: param.Name, Type: param.Type})
+	}
+	if name != "" {
+		if e.Findings, err = findings(s, p, func(a, syscall string) bool { return a == e.ABI && syscall == name }); err != nil {
+			return nil, err
+		}
 	}
 	rule, ok := partition.Find(call.Arch, call.NR)
 	e.Truncated = !ok

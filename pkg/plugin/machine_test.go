@@ -135,6 +135,35 @@ func TestFindingsOnKernel(t *testing.T) {
 	}
 }
 
+// TestExplainFindings has a call explained that the kernel executes although it is
+// denied, and one that has another door.
+func TestExplainFindings(t *testing.T) {
+	files(t)
+	if err := os.WriteFile("d.json", []byte(dockerProfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"./d.json uprobe --arch=amd64 --runtime=docker --kernel=6.18": "exempt: denied by filters, but this kernel, Linux 6.18, does not ask them",
+		"./d.json uprobe --arch=amd64 --runtime=docker --kernel=6.17": "",
+		"vsock socket --abi=amd64":                                    "multiplexer: restricted, but every such call by socketcall of ABI 386 is executed",
+		"vsock socket --abi=x32":                                      "",
+		"vsock 5000":                                                  "",
+	} {
+		code, stdout, stderr := plugin(pods(), slices.Concat([]string{"explain"}, strings.Fields(args), []string{"-o=json"})...)
+		var e v1alpha1.Explanation
+		if err := json.Unmarshal([]byte(stdout), &e); code != 0 || err != nil {
+			t.Fatalf("%s: %v, %s", args, err, stderr)
+		}
+		var got []string
+		for _, f := range e.Findings {
+			got = append(got, f.Check+": "+f.Detail)
+		}
+		if want == "" && len(got) > 0 || want != "" && !slices.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+}
+
 func TestMachineFlagErrors(t *testing.T) {
 	files(t)
 	for args, want := range map[string]string{

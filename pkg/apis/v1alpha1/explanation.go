@@ -24,8 +24,10 @@ type Explanation struct {
 	Verdict *Verdict `json:"verdict,omitempty"`
 	// Decisions are what is done with the syscall, and when: exactly one holds for
 	// any call, unless Truncated.
-	Decisions  []Decision  `json:"decisions"`
-	Truncated  bool        `json:"truncated,omitempty"`
+	Decisions []Decision `json:"decisions"`
+	Truncated bool       `json:"truncated,omitempty"`
+	// Findings are those about the syscall.
+	Findings   []Finding   `json:"findings,omitempty"`
 	Background *Background `json:"background,omitempty"`
 }
 
@@ -85,6 +87,7 @@ func (e *Explanation) DeepCopyObject() runtime.Object {
 	out := *e
 	out.Source = e.Source.deepCopy()
 	out.Parameters = slices.Clone(e.Parameters)
+	out.Findings = slices.Clone(e.Findings)
 	out.Decisions = cloneEach(e.Decisions, func(d Decision) Decision {
 		d.Outline = slices.Clone(d.Outline)
 		return d

@@ -68,6 +68,14 @@ func (o *output) explanation(e *v1alpha1.Explanation) {
 	if e.Truncated {
 		o.printf("\nWhen which action is taken cannot be listed: the filters tell too many calls apart.\n")
 	}
+	if len(e.Findings) > 0 {
+		o.printf("\n")
+		t := table{header: []string{"STANDS OUT", "WHAT"}, wrap: []int{1}}
+		for _, f := range e.Findings {
+			t.add(f.Check, f.Detail)
+		}
+		o.table(t)
+	}
 	if b := e.Background; b != nil {
 		o.printf("\n")
 		o.table(background(b))

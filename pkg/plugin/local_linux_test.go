@@ -52,12 +52,15 @@ func TestLocalSignal(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("target said %q, %v", line, err)
 	}
-	traced := func() bool {
+	status := func() string {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return !strings.Contains(string(text), "TracerPid:\t0\n")
+		return string(text)
+	}
+	traced := func() bool { return !strings.Contains(status(), "TracerPid:\t0\n") }
+	for !strings.Contains(status(), "State:\tD") { // it was about to
 	}
 	done := make(chan error)
 	go func() {

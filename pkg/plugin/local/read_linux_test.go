@@ -164,6 +164,8 @@ func TestReadAll(t *testing.T) {
 // stop: the thread is let go of before Read returns.
 func TestReadCanceled(t *testing.T) {
 	pid := start(t, kerneltest.New(t), 1, "vfork")
+	for status(t, pid, "State")[0] != 'D' { // it was about to
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	why := errors.New("enough")
 	type result struct {

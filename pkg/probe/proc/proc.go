@@ -30,6 +30,8 @@ var (
 	ErrGone = errors.New("no such process or thread")
 	// ErrNotProcess is the error for a thread where a process is wanted.
 	ErrNotProcess = errors.New("not a process")
+	// ErrHangs is the error for what could not be read in time.
+	ErrHangs = errors.New("the kernel keeps the reader waiting")
 )
 
 // maxFile bounds what is read of one file. The largest here is a status with the
@@ -48,11 +50,19 @@ func (fsys FS) read(elem ...string) ([]byte, error) {
 
 // link returns what a symbolic link in a process' directory says.
 func (fsys FS) link(pid int, elem ...string) (string, error) {
-	s, err := os.Readlink(fsys.Path(pid, elem...))
-	if err != nil {
-		return "", gone(err)
-	}
-	return s, nil
+	text, err := patiently(pid, func() ([]byte, error) {
+		s, err := os.Readlink(fsys.Path(pid, elem...))
+		return []byte(s), gone(err)
+	})
+	return string(text), err
+}
+
+// readAccess is read for a file of a process that the kernel tells only to who
+// may trace it: see patiently.
+func (fsys FS) readAccess(pid int, elem ...string) ([]byte, error) {
+	return patiently(pid, func() ([]byte, error) {
+		return fsys.read(append([]string{strconv.Itoa(pid)}, elem...)...)
+	})
 }
 
 // gone turns the errors that mean an ended process into ErrGone: there is no

@@ -3,6 +3,7 @@ package proc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -25,7 +26,10 @@ type Process struct {
 // Process returns what is said of one process. A thread that is not the main one
 // of its process has a directory in /proc, too: it is ErrNotProcess.
 func (fsys FS) Process(pid int) (Process, error) {
-	text, err := fsys.read(strconv.Itoa(pid), "stat")
+	text, err := fsys.readAccess(pid, "stat")
+	if errors.Is(err, ErrHangs) {
+		return fsys.hung(pid)
+	}
 	if err != nil {
 		return Process{}, err
 	}
@@ -47,6 +51,21 @@ func (fsys FS) Process(pid int) (Process, error) {
 		PID: pid, PPID: stat.ppid, NSPID: status.nspid, Start: stat.start, Comm: stat.comm,
 		Low: stat.stack != 0 && stat.stack>>32 == 0,
 	}, nil
+}
+
+// hung returns of a process that keeps who reads its stat waiting what is said
+// elsewhere: not when it started.
+func (fsys FS) hung(pid int) (Process, error) {
+	text, err := fsys.read(strconv.Itoa(pid), "status")
+	if err != nil {
+		return Process{}, err
+	}
+	status, err := parseStatus(text)
+	if err != nil {
+		return Process{}, err
+	}
+	comm, err := fsys.Comm(pid)
+	return Process{PID: pid, PPID: status.ppid, NSPID: status.nspid, Comm: comm}, err
 }
 
 // Containers finds the processes of containers in one walk over all of the
@@ -159,7 +178,7 @@ func (fsys FS) PIDs() ([]int, error) {
 
 // Parent returns the parent of a process.
 func (fsys FS) Parent(pid int) (int, error) {
-	text, err := fsys.read(strconv.Itoa(pid), "stat")
+	text, err := fsys.readAccess(pid, "stat")
 	if err != nil {
 		return 0, fmt.Errorf("read the parent of pid %d: %w", pid, err)
 	}

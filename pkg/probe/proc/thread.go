@@ -74,7 +74,7 @@ func (fsys FS) Threads(p Process, limit int) (threads []Thread, more bool, err e
 	}
 	// If the process is still there, all of these were its threads.
 	var start uint64
-	text, err := fsys.read(strconv.Itoa(p.PID), "stat")
+	text, err := fsys.readAccess(p.PID, "stat")
 	if err == nil {
 		start, err = ParseStart(text)
 	}
@@ -96,7 +96,7 @@ func (fsys FS) Threads(p Process, limit int) (threads []Thread, more bool, err e
 // Thread returns what /proc says of one thread.
 func (fsys FS) Thread(pid, tid int) (Thread, error) {
 	p, t := strconv.Itoa(pid), strconv.Itoa(tid)
-	text, err := fsys.read(p, "task", t, "stat")
+	text, err := fsys.readAccess(pid, "task", t, "stat")
 	if err != nil {
 		return Thread{}, fmt.Errorf("read thread %d: %w", tid, err)
 	}
@@ -138,7 +138,7 @@ func ParseStart(text []byte) (uint64, error) {
 // WaitChannel returns the kernel function that a thread sleeps in, "" if it runs
 // or the kernel does not tell.
 func (fsys FS) WaitChannel(pid, tid int) string {
-	text, err := fsys.read(strconv.Itoa(pid), "task", strconv.Itoa(tid), "wchan")
+	text, err := fsys.readAccess(pid, "task", strconv.Itoa(tid), "wchan")
 	if err != nil || string(text) == "0" {
 		return ""
 	}
@@ -147,7 +147,7 @@ func (fsys FS) WaitChannel(pid, tid int) string {
 
 // status is what is used of /proc/PID/task/TID/status (proc_pid_status(5)).
 type status struct {
-	tgid, nspid, tracer int
+	tgid, ppid, nspid, tracer int
 	Confinement
 }
 
@@ -164,6 +164,8 @@ func parseStatus(text []byte) (status, error) {
 		switch key {
 		case "Tgid":
 			s.tgid, err = strconv.Atoi(value)
+		case "PPid":
+			s.ppid, err = strconv.Atoi(value)
 		case "TracerPid":
 			s.tracer, err = strconv.Atoi(value)
 		case "NSpid":

@@ -23,7 +23,7 @@ func TestParseStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := status{tgid: 4242, nspid: 1, tracer: 99, Confinement: Confinement{
+	want := status{tgid: 4242, ppid: 4200, nspid: 1, tracer: 99, Confinement: Confinement{
 		Seccomp: 2, Filters: 3, NoNewPrivs: true,
 		Inheritable: 1, Permitted: 0xa80425fb, Effective: 0xa80425fa, Bounding: 0x1ffffffffff, Ambient: 2,
 	}}

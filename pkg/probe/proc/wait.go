@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -66,7 +67,10 @@ func (fsys FS) Wait(t Thread) Wait {
 	if t.State == 'D' {
 		return Stuck
 	}
-	text, err := fsys.read(strconv.Itoa(t.PID), "task", strconv.Itoa(t.TID), "syscall")
+	text, err := fsys.readAccess(t.PID, "task", strconv.Itoa(t.TID), "syscall")
+	if errors.Is(err, ErrHangs) {
+		return Stuck
+	}
 	if err != nil {
 		return Other
 	}

@@ -222,6 +222,13 @@ int main(int argc, char **argv)
 		ready();
 		while (read(0, &c, 1) < 0)
 			;
+	} else if (!strcmp(mode, "exec-hangs")) {
+		// In the execve, the kernel closes this file.
+		if (argc < 4 || open(argv[3], O_RDONLY | O_CLOEXEC) < 0)
+			die("open");
+		ready();
+		execl("/bin/true", "true", NULL);
+		die("execl");
 	} else if (!strcmp(mode, "vfork")) {
 		int fds[2];
 		if (pipe(fds))

@@ -17,11 +17,15 @@ func suite(arch vm.Arch) []testRun {
 	// To install the most filters that there can be takes half a minute: one
 	// machine has the tracer read them, another the whole probe.
 	const tallest = "^TestTallestStack$"
+	// The rest of pkg/probe is about what is the same everywhere, or takes as long
+	// as a fast processor does.
+	const probe = "^Test(Process|All|LongPrograms|Stacked|ThreadsDiffer|Preference|Forks|Execs|Problems|" +
+		"RestartDenied|Limits|SelfCheck|OutputFull|Frozen|Stopped"
 	switch arch.Name {
 	case "amd64":
 		return []testRun{
 			{pkg: "./pkg/syscalls", flags: only("^TestKernel")},
-			{pkg: "./pkg/probe", flags: nil},
+			{pkg: "./pkg/probe", flags: only(probe + "|TallestStack|Compat)$")},
 			{pkg: "./pkg/policy", flags: only("InKernel$"), env: []string{"POLICY_SEED=1"}},
 		}
 	case "arm64":
@@ -29,14 +33,14 @@ func suite(arch vm.Arch) []testRun {
 			{pkg: "./pkg/syscalls", flags: only("^TestKernel")},
 			{pkg: "./pkg/bpf", flags: only("^TestKernel")},
 			{pkg: "./pkg/probe/ptrace", flags: except(tallest)},
-			{pkg: "./pkg/probe", flags: except(tallest)},
+			{pkg: "./pkg/probe", flags: only(probe + "|Compat)$")},
 		}
 	case "s390x":
 		return []testRun{
 			{pkg: "./pkg/syscalls", flags: only("^TestKernel")},
 			{pkg: "./pkg/bpf", flags: only("^TestKernel")},
 			{pkg: "./pkg/probe/ptrace"},
-			{pkg: "./pkg/probe", flags: except(tallest + "|^TestCompat$")}, // Go has no 31-bit programs
+			{pkg: "./pkg/probe", flags: only(probe + ")$")}, // Go has no 31-bit programs
 		}
 	}
 	return nil

@@ -49,6 +49,7 @@ func TestImages(t *testing.T) {
 	}
 	for _, arch := range vm.Arches {
 		t.Run(arch.Name, func(t *testing.T) {
+			t.Parallel()
 			workloads := []string{"/workload args", "/workload stack -n 2"}
 			files := []vm.File{
 				{Path: "/guest", Perm: 0o755, Content: guest(t, arch)},

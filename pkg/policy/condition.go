@@ -77,6 +77,7 @@ type conditions struct {
 	sequential, interleaved *bdd.Manager
 	done                    map[bdd.Ref]Condition // without naming
 	spent                   int                   // of wordSteps
+	unrelated               int                   // conditions in which no relation was found
 }
 
 func newConditions(m *bdd.Manager, form Form, kernel bool) *conditions {
@@ -155,6 +156,9 @@ func (c *conditions) express(f bdd.Ref) (expr, error) {
 			return e, err
 		}
 	}
+	if c.unrelated == relatedMisses {
+		return nil, nil
+	}
 	m, g, ok := c.in(Interleaved, c.form, f)
 	if !ok || c.form == Sequential && 2*m.Count(g) > c.m.Count(f) {
 		return nil, nil // relations are small if interleaved, and only then
@@ -172,6 +176,9 @@ func (c *conditions) express(f bdd.Ref) (expr, error) {
 		}}
 		return r.express(f, relatedDepth)
 	})
+	if e == nil {
+		c.unrelated++
+	}
 	return e, cmp.Or(failed, err)
 }
 

@@ -164,6 +164,8 @@ const (
 	relatedWords = 6
 	// relatedDepth is of how many relations one condition can be made.
 	relatedDepth = 2
+	// relatedMisses is in how many conditions of one list they are looked for in vain.
+	relatedMisses = 16
 	// relatedTries is for how many diagrams words are looked for.
 	relatedTries = 16
 )

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -26,7 +25,6 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
@@ -344,28 +342,50 @@ func containerID(t *testing.T, pod string) string {
 	return p.Status.ContainerStatuses[0].ContainerID
 }
 
-// collectTimes does what the probe does, so many times, and checks that each
-// time its subject was read.
+// collectTimes reads a pod so many times, by the probe's own code in this process:
+// the nodes are this machine. On one that is busy a thread may not stop in time,
+// which is a problem of that name; that must be rare, and does not count.
 func collectTimes(t *testing.T, pod string, times int, allThreads bool) {
 	t.Helper()
 	id := containerID(t, pod)
-	for range times {
-		var out bytes.Buffer
-		w := wire.NewWriter(&out, "test")
-		if err := probe.Collect(t.Context(), probe.Request{Targets: []string{id}, AllThreads: allThreads}, w); err != nil {
+	late := 0
+	for done := 0; done < times; {
+		var read lastSubject
+		if err := probe.Collect(t.Context(), probe.Request{Targets: []string{id}, AllThreads: allThreads}, &read); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.End(); err != nil {
-			t.Fatal(err)
-		}
-		r, err := report.Read(t.Context(), &out, "test")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := r.Targets[id]; got == nil || got.Subject() == nil || got.Subject().Stack == nil {
-			t.Fatalf("the subject was not read: %+v", r)
+		switch {
+		case read.state != nil && read.state.Stack != wire.NoStack:
+			done++
+		case len(read.problems) > 0 && !slices.ContainsFunc(read.problems, func(p *wire.Problem) bool { return p.Code != wire.CodeDoesNotStop }):
+			if late++; late > times/100 {
+				t.Fatalf("%d of %d threads did not stop in time", late, done+late)
+			}
+		default:
+			t.Fatalf("the subject was not read: %+v, %v", read.state, read.problems)
 		}
 	}
+	if late > 0 {
+		t.Logf("%d of %d probes: the thread did not stop in time", late, times+late)
+	}
+}
+
+// lastSubject is a sink that keeps what is said of the subject.
+type lastSubject struct {
+	state    *wire.State
+	problems []*wire.Problem
+}
+
+func (s *lastSubject) Write(m wire.Message) error {
+	switch m := m.(type) {
+	case *wire.State:
+		if m.Subject {
+			s.state = m
+		}
+	case *wire.Problem:
+		s.problems = append(s.problems, m)
+	}
+	return nil
 }
 
 // interruptions returns how often a blocked workload has seen EINTR.

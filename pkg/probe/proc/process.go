@@ -54,7 +54,8 @@ func (fsys FS) Process(pid int) (Process, error) {
 }
 
 // hung returns of a process that keeps who reads its stat waiting what is said
-// elsewhere: not when it started.
+// elsewhere. That is not when it started; so it counts as the oldest, and none
+// that is younger is taken for the init of its container in its stead.
 func (fsys FS) hung(pid int) (Process, error) {
 	text, err := fsys.read(strconv.Itoa(pid), "status")
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 )
 
 // TestPlugin runs the plugin by kubectl.
@@ -247,6 +248,7 @@ func TestAPIServerStops(t *testing.T) {
 	}})
 	r := begin(t, p.kubeconfig, "dump", "a", "--timeout=3s").wait()
 	component("start")
+	returned := time.Now()
 	failed(t, r, "delete pod seccomp-probe-", "-n kube-system", "stops by itself by")
 	if r.took > 3*time.Second+10*time.Second+30*time.Second { // the run, the deletion, and what stopping took
 		t.Errorf("took %v", r.took)
@@ -257,4 +259,36 @@ func TestAPIServerStops(t *testing.T) {
 		}
 	}
 	nothingLeft(t, probepod.DefaultNamespace)
+	awaitNodes(t, returned)
+}
+
+// awaitNodes waits until every kubelet has been heard of since some time, and its
+// node is ready: until then the controller manager may take the node for lost, and
+// the next tests would meet that.
+func awaitNodes(t *testing.T, since time.Time) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if err := poll(ctx, func() error {
+		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for i := range nodes.Items {
+			node := &nodes.Items[i]
+			lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, node.Name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if lease.Spec.RenewTime == nil || !lease.Spec.RenewTime.After(since) {
+				return fmt.Errorf("node %s: its kubelet has not been heard of", node.Name)
+			}
+			if said := target.NotReady(node); said != "" {
+				return fmt.Errorf("node %s: %s", node.Name, said)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
 }

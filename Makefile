@@ -97,10 +97,6 @@ test-e2e: deps build cluster-up cluster-load
 	go run ./hack/demo
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
 
-.PHONY: test
-test: lint test-unit test-vm test-e2e ## every test, those on the local cluster included
-	$(MAKE) cluster-down
-
 # Debian's package would start a daemon for the whole machine; policy-rc.d(8) keeps
 # it from that. The test runs one of its own.
 .PHONY: test-docker
@@ -112,7 +108,9 @@ test-docker: deps ## against a Docker daemon of its own
 	fi
 	go test -tags e2e -count 1 -timeout 5m -v ./test/docker
 
-test: test-docker
+.PHONY: test
+test: lint test-unit test-vm test-docker test-e2e ## every test, those on the local cluster included
+	$(MAKE) cluster-down
 
 # POLICY_FILTERS, in the environment, names a folder of raw filters (*.bpf) to be
 # measured besides those of the tests; go test ./pkg/policy tries them, too.

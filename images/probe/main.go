@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe"
@@ -27,6 +28,9 @@ const memoryLimit = 48 << 20
 
 func main() {
 	debug.SetMemoryLimit(memoryLimit)
+	// It does one thing after the other: with more processors Go's threads would
+	// spend a fifth of what it takes on waking each other.
+	runtime.GOMAXPROCS(1)
 	if err := run(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(2)

@@ -29,6 +29,7 @@ func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) 
 		TypeMeta:  v1alpha1.TypeMeta("Dump"),
 		Processes: t.Processes,
 		Threads:   t.Threads,
+		Compat:    t.Compat,
 		Source:    from,
 	}}
 	states := slices.Clone(t.States)

@@ -97,6 +97,7 @@ type fakePod struct {
 	more     []*report.State
 	problems []wire.Problem
 	unread   bool
+	compat   int
 
 	declared target.Declared
 	config   *wire.Config
@@ -203,7 +204,7 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 // target is what a probe says of the pod's container.
 func (p fakePod) target(id string) *report.Target {
 	t := &report.Target{
-		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3, StartedNS: p.started},
+		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3, Compat: p.compat, StartedNS: p.started},
 		Problems: p.problems, Config: p.config, File: p.file,
 	}
 	subject := &report.State{State: wire.State{

@@ -47,6 +47,9 @@ func pods() *fakeCluster {
 	unread := filter("unread")
 	unread.unread, unread.problems = true, threads.problems
 
+	compat := filter("compat", denyFor(addKey, eperm))
+	compat.compat = 1
+
 	arm := filter("arm", readOnly)
 	arm.arch = "arm64"
 
@@ -63,6 +66,7 @@ func pods() *fakeCluster {
 		"threads":   one(threads),
 		"unread":    one(unread),
 		"arm":       one(arm),
+		"compat":    one(compat),
 		"deploy/web": {
 			filter("web-1", denyFor(addKey, eperm)), filter("web-2", vsock), filter("web-3", denyFor(addKey, eperm)),
 		},
@@ -87,6 +91,7 @@ func TestGolden(t *testing.T) {
 		{"dump read-only", 0},
 		{"dump read-only -o wide", 0},
 		{"dump threads", 0},
+		{"dump compat", 0},
 		{"dump threads --all-threads", 0},
 		{"dump threads -o asm", 0},
 		{"dump deploy/web", 0},

@@ -30,6 +30,9 @@ type Dump struct {
 	Source    Source `json:"source"`
 	Processes int    `json:"processes"`
 	Threads   int    `json:"threads"`
+	// Compat is how many of Processes run in an ABI of fewer bits than the
+	// kernel's own.
+	Compat int `json:"compat,omitempty"`
 	// States are the distinct confinements among the threads; the first is that
 	// of the subject, the main thread of the container's init process.
 	States []State `json:"states"`

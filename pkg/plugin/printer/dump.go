@@ -213,6 +213,12 @@ func process(d v1alpha1.Dump) string {
 		name = " (" + d.Source.Comm + ")"
 	}
 	text := fmt.Sprintf("pid %d%s, %s in %s", d.Source.PID, name, count(d.Threads, "thread"), count(d.Processes, "process"))
+	switch {
+	case d.Compat == 1 && d.Processes == 1:
+		text += ", a 32-bit one"
+	case d.Compat > 0:
+		text += fmt.Sprintf(", %d of them 32-bit", d.Compat)
+	}
 	presumed := 0
 	for _, s := range d.States {
 		presumed += s.Presumed

@@ -127,8 +127,9 @@ const (
 	ReasonAnnotation      = "annotation"        // declared only by an annotation that has no effect any more
 	ReasonSeccompDefault  = "seccomp-default"   // nothing is declared, and kubelet's setting counts
 	ReasonFileChanged     = "file-changed"      // the Localhost file was changed after the container was started
-	ReasonFileDiffers     = "file-differs"      // it is older, and all the same not what the runtime was given
+	ReasonFileDiffers     = "file-differs"      // it is not known to be newer, and all the same not what the runtime was given
 	ReasonDefaultDiffers  = "default-differs"   // RuntimeDefault is now something else than when the container was started
+	ReasonNoDefault       = "no-default"        // the node's runtime has no profile for RuntimeDefault
 	ReasonIgnoredKey      = "ignored-key"       // the runtime does not know a key of the profile
 	ReasonApplication     = "application"       // the application has added filters of its own
 	ReasonNotApplied      = "not-applied"       // there is a profile, and no filter
@@ -139,6 +140,7 @@ const (
 	ReasonDoor            = "door"              // calls that are restricted can be made in another way
 	ReasonCapabilities    = "capabilities"      // the reference has not the container's capabilities
 	ReasonNotRead         = "not-read"          // a reading is missing
+	ReasonUndecided       = "undecided"         // filters that compute too much cannot be compared
 	ReasonUnexplained     = "unexplained"       // none of the above
 	ReasonInterpretation  = "not-interpretable" // the profile is none that a runtime would load
 )

@@ -180,6 +180,33 @@ func (in *Input) why(codes ...string) error {
 	return errors.New("the probe does not say why")
 }
 
+// strict is why there is nothing to compare with the filters of a thread in mode
+// strict.
+const strict = "it is in seccomp's strict mode, which has no filters: there is nothing to compare"
+
+// unread is why the filters of the main thread are not known.
+func (in *Input) unread() error {
+	if s := in.Target.Subject(); s != nil && s.Mode == wire.ModeStrict {
+		return errors.New("the main thread: " + strict)
+	}
+	return in.why()
+}
+
+// harmless are the problems of a container that leave no thread of it out that is
+// still there: they are about other readings, or about threads that have ended.
+var harmless = []string{wire.CodeNoConfig, wire.CodeNoFile, wire.CodeNoReference, wire.CodeExited, wire.CodeZombie, wire.CodeRestartDenied}
+
+// incomplete is the first problem for which not all threads of the container may
+// have been looked at; nil if there is none.
+func (in *Input) incomplete() error {
+	for i := range in.Target.Problems {
+		if p := &in.Target.Problems[i]; !slices.Contains(harmless, p.Code) {
+			return p
+		}
+	}
+	return nil
+}
+
 // stackOf returns a state's filters; ok is false if they are not known.
 func stackOf(s *report.State) (stack bpf.Stack, ok bool) {
 	return s.Stack, s.Mode == wire.ModeDisabled || s.Stack != nil

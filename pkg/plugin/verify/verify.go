@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -105,7 +106,7 @@ func (v *Verifier) configured(in *Input, out *v1alpha1.VerifiedContainer, first,
 	if v.enforced(in, out) {
 		m, err = v.follow(in, config, m, second)
 	} else {
-		unknown(second, in.why())
+		unknown(second, in.unread())
 	}
 	if err == nil {
 		if c.Gzip != nil {
@@ -192,50 +193,72 @@ func (v *Verifier) asked(in *Input, d v1alpha1.Declaration, config text, m profi
 	if err != nil {
 		return &badProfile{err}
 	}
-	declared, ok := v.declared(in, d, m, arrow)
+	kind := in.kind(d, arrow)
+	declared, ok := v.declared(in, kind, m, arrow)
 	if !ok {
 		return nil
 	}
 	if err := v.compare(declared.Source, configured.Source, arrow); err != nil {
 		return err
 	}
-	if arrow.Relation == v1alpha1.Identical {
-		return nil
+	byDefault := kind == corev1.SeccompProfileTypeRuntimeDefault
+	switch {
+	case byDefault && configured.loaded != nil && !sameSet(in.Reference.Config.Bounding, in.Target.Config.Bounding):
+		// The reference shows what others get, even if that is the same.
+		arrow.Holds = v1alpha1.HoldsUnknown
+		reason(arrow, v1alpha1.ReasonCapabilities, "what RuntimeDefault is depends on capabilities, and the reference has others (%s) than the container (%s)",
+			strings.Join(in.Reference.Config.Bounding, ", "), strings.Join(in.Target.Config.Bounding, ", "))
+	case byDefault && declared.loaded == nil && configured.loaded == nil:
+		arrow.Holds = v1alpha1.HoldsNo
+		reason(arrow, v1alpha1.ReasonNoDefault, "the node's runtime has no profile for RuntimeDefault: what asks for it is started without one")
+	case arrow.Relation == v1alpha1.Identical:
+	case arrow.Relation == v1alpha1.Undecided:
+		arrow.Holds = v1alpha1.HoldsUnknown
+		reason(arrow, v1alpha1.ReasonUndecided, undecided)
+	default:
+		arrow.Holds = v1alpha1.HoldsNo
+		return v.whyConfigured(in, d, kind, configured, m, arrow)
 	}
-	arrow.Holds = v1alpha1.HoldsNo
-	return v.whyConfigured(in, d, configured, m, arrow)
+	return nil
 }
 
-// declared is what a declaration asks for; false if that is not known, which the
-// arrow then says.
-func (v *Verifier) declared(in *Input, d v1alpha1.Declaration, m profile.Target, arrow *v1alpha1.Arrow) (policy, bool) {
-	kind := d.Type
-	if kind == "" {
-		if kind = d.Means; kind == "" {
-			// What kubelet makes of it is not known, but there are two
-			// possibilities only.
-			detail := "and the probe does not say why"
-			if in.Node != nil && in.Node.Detail != "" {
-				detail = in.Node.Detail
-			}
-			kind = string(corev1.SeccompProfileTypeRuntimeDefault)
-			if in.Target.Config.Gzip == nil {
-				kind = string(corev1.SeccompProfileTypeUnconfined)
-			}
-			reason(arrow, v1alpha1.ReasonSeccompDefault, "nothing is declared, and kubelet's seccompDefault could not be told (%s): taken for %s, which the runtime was told", detail, kind)
-		} else {
-			reason(arrow, v1alpha1.ReasonSeccompDefault, "nothing is declared, and kubelet's seccompDefault is %t: %s", *d.SeccompDefault, kind)
+// kind is the profile that a declaration comes to, by what kubelet makes of none.
+// The arrow says so if it does not follow from the specification.
+func (in *Input) kind(d v1alpha1.Declaration, arrow *v1alpha1.Arrow) corev1.SeccompProfileType {
+	const byDefault, unconfined = corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined
+	switch {
+	case d.Type != "":
+		return corev1.SeccompProfileType(d.Type)
+	case d.SeccompDefault == nil:
+		// There are two possibilities only.
+		detail := "the probe does not say why"
+		if in.Node != nil && in.Node.Detail != "" {
+			detail = in.Node.Detail
 		}
+		kind := byDefault
+		if in.Target.Config.Gzip == nil {
+			kind = unconfined
+		}
+		reason(arrow, v1alpha1.ReasonSeccompDefault, "nothing is declared, and kubelet's seccompDefault could not be told (%s): taken for %s, which the runtime was told", detail, kind)
+		return kind
+	case *d.SeccompDefault && d.Privileged:
+		// kubelet asks for it, and nobody who wrote the specification did.
+		reason(arrow, v1alpha1.ReasonSeccompDefault, "nothing is declared, and kubelet's seccompDefault is true, which runtimes leave out for a privileged container")
+		return unconfined
 	}
+	reason(arrow, v1alpha1.ReasonSeccompDefault, "nothing is declared, and kubelet's seccompDefault is %t: %s", *d.SeccompDefault, d.Means)
+	return corev1.SeccompProfileType(d.Means)
+}
+
+// declared is what a kind of profile is on the node; false if that is not known,
+// which the arrow then says.
+func (v *Verifier) declared(in *Input, kind corev1.SeccompProfileType, m profile.Target, arrow *v1alpha1.Arrow) (policy, bool) {
 	t := none
 	var err error
 	switch kind {
-	case string(corev1.SeccompProfileTypeRuntimeDefault):
-		if d.Privileged && d.Type == "" {
-			break // kubelet asks for it, and nobody who wrote the specification did
-		}
+	case corev1.SeccompProfileTypeRuntimeDefault:
 		t, err = in.runtimeDefault()
-	case string(corev1.SeccompProfileTypeLocalhost):
+	case corev1.SeccompProfileTypeLocalhost:
 		if in.Target.File == nil {
 			err = in.why(wire.CodeNoFile)
 		} else {

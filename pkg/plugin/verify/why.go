@@ -1,12 +1,15 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
@@ -23,32 +26,66 @@ func (in *Input) order() binary.ByteOrder {
 	return syscalls.OfMachine(in.Source.Arch)[0].ByteOrder()
 }
 
-// whyConfigured looks for why the runtime was told something else than is
-// declared. m is as what the configuration was read.
-func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, configured policy, m profile.Target, arrow *v1alpha1.Arrow) error {
-	switch {
-	case d.Privileged && configured.loaded == nil:
+// whyConfigured looks for why the runtime was told something else than a profile
+// of a kind, to which the declaration comes. m is as what the configuration was
+// read.
+func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, kind corev1.SeccompProfileType, configured policy, m profile.Target, arrow *v1alpha1.Arrow) error {
+	if d.Privileged && configured.loaded == nil {
 		reason(arrow, v1alpha1.ReasonPrivileged, "the container is privileged: the runtime leaves out the profile that is declared")
 		return nil
-	case in.Declared.Annotated():
-		reason(arrow, v1alpha1.ReasonAnnotation, "the profile is declared by the annotation %s, of which Kubernetes takes no notice since 1.27: set seccompProfile", d.By)
-		return nil
-	case in.Target.File != nil && in.Declared.Localhost != "":
-		return v.whyLocalhost(in, configured, m, arrow)
-	case in.Reference != nil && in.Reference.Config != nil && !sameSet(in.Reference.Config.Bounding, in.Target.Config.Bounding):
-		arrow.Holds = v1alpha1.HoldsUnknown
-		reason(arrow, v1alpha1.ReasonCapabilities, "what RuntimeDefault is depends on capabilities, and the reference has others (%s) than the container (%s)",
-			strings.Join(in.Reference.Config.Bounding, ", "), strings.Join(in.Target.Config.Bounding, ", "))
-		return nil
 	}
-	if configured.loaded != nil && in.Reference != nil {
+	if d.Type == "" || in.Declared.Annotated() {
+		for _, on := range []bool{false, true} {
+			same, err := v.undeclared(in, on, configured, m)
+			if err != nil {
+				return err
+			}
+			if same && in.Declared.Annotated() && (d.SeccompDefault == nil || *d.SeccompDefault == on) {
+				reason(arrow, v1alpha1.ReasonAnnotation, "the profile is declared by the annotation %s, of which Kubernetes takes no notice since 1.27: set seccompProfile", d.By)
+				return nil
+			}
+			if same && d.Type == "" {
+				reason(arrow, v1alpha1.ReasonSeccompDefault, "the container has what seccompDefault %t gives: kubelet's was another when it was created at %s, or the runtime does not go by it",
+					on, stamp(in.Target.Config.ModifiedNS))
+				return nil
+			}
+		}
+	}
+	switch {
+	case kind == corev1.SeccompProfileTypeLocalhost:
+		return v.whyLocalhost(in, configured, m, arrow)
+	case kind == corev1.SeccompProfileTypeRuntimeDefault && configured.loaded != nil:
 		reason(arrow, v1alpha1.ReasonDefaultDiffers, "the node's runtime gives a container another profile for RuntimeDefault now than it gave this one, which was created at %s: it may have been updated since",
 			stamp(in.Target.Config.ModifiedNS))
-		return nil
+	default:
+		reason(arrow, v1alpha1.ReasonUnexplained, unexplained)
 	}
-	reason(arrow, v1alpha1.ReasonUnexplained, "nothing here tells why")
 	return nil
 }
+
+// undeclared tells whether a configuration is what a container without a
+// declaration gets, with kubelet's seccompDefault on or off.
+func (v *Verifier) undeclared(in *Input, on bool, configured policy, m profile.Target) (bool, error) {
+	if !on || configured.loaded == nil {
+		return !on && configured.loaded == nil, nil
+	}
+	t, err := in.runtimeDefault()
+	if err != nil {
+		return false, nil // it cannot be told
+	}
+	byDefault, err := load(t, m)
+	if err != nil {
+		return false, nil
+	}
+	d, err := v.diff(byDefault.Source, configured.Source)
+	return err == nil && d.Relation == v1alpha1.Identical, err
+}
+
+// What is said where no reason is found, and where there is no telling.
+const (
+	unexplained = "nothing here tells why"
+	undecided   = "the filters compute more than the analysis has room for: it is not known whether they differ"
+)
 
 func sameSet(a, b []string) bool {
 	a, b = slices.Clone(a), slices.Clone(b)
@@ -64,9 +101,7 @@ func (v *Verifier) whyLocalhost(in *Input, configured policy, m profile.Target, 
 	if err != nil {
 		return err
 	}
-	// As this runtime reads it, whatever it is written for.
-	m.Runtime = in.machine().Runtime
-	now, err := load(t, m)
+	now, err := load(t, m) // as this runtime reads it, whatever it is written for
 	if err == nil {
 		d, err := v.diff(now.Source, configured.Source)
 		if err != nil {
@@ -88,26 +123,44 @@ func (v *Verifier) whyLocalhost(in *Input, configured policy, m profile.Target, 
 	if created := in.Target.Config.ModifiedNS; created != 0 {
 		started = created // the runtime reads the profile just before it writes this
 	}
-	if changed > started {
+	when, then := stamps(changed, started)
+	switch {
+	case changed > started:
 		reason(arrow, v1alpha1.ReasonFileChanged, "%s was changed at %s, after the container was created at %s: it takes effect when the container is started anew",
-			t.name, stamp(changed), stamp(started))
-		return nil
+			t.name, when, then)
+	case changed%second == 0 && changed/second == started/second:
+		// A file system may note whole seconds only.
+		reason(arrow, v1alpha1.ReasonFileDiffers, "%s is not what the runtime was told: it was last changed at %s, and the container was created at %s, which is too close to tell what came first",
+			t.name, when, then)
+	default:
+		reason(arrow, v1alpha1.ReasonFileDiffers, "%s is not what the runtime was told, although it was last changed at %s, before the container was created at %s: another file was in its place then, or times were set",
+			t.name, when, then)
 	}
-	reason(arrow, v1alpha1.ReasonFileDiffers, "%s is not what the runtime was told, although it was last changed at %s, before the container was created at %s: another file was in its place then, or times were set",
-		t.name, stamp(changed), stamp(started))
 	return nil
 }
 
+const second = int64(time.Second)
+
 func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
+
+// stamps are two times, with as many digits as tell them apart.
+func stamps(a, b int64) (string, string) {
+	if a/second != b/second {
+		return stamp(a), stamp(b)
+	}
+	return time.Unix(0, a).UTC().Format(time.RFC3339Nano), time.Unix(0, b).UTC().Format(time.RFC3339Nano)
+}
 
 // A fit is how a filter comes of a profile.
 type fit struct {
 	loader profile.OCIRuntime
-	// relation is that of the filter to the profile as loader reads it, with what
-	// is in reason taken into account.
+	// explained tells that the filter is the profile as loader reads it, with what
+	// is in reasons taken into account.
 	explained bool
 	reasons   []v1alpha1.Reason
-	diff      *v1alpha1.Diff // of the filter to the profile as loader reads it
+	// otherwise is how the profile as loader reads it stands to what runc makes of
+	// it; "" if that is the same, or nothing.
+	otherwise v1alpha1.Relation
 }
 
 type fitKey struct{ config, filter digest }
@@ -134,8 +187,13 @@ func (v *Verifier) follow(in *Input, config text, m profile.Target, arrow *v1alp
 		return m, err
 	}
 	v.judge(arrow, f, config, stack)
-	if err := v.others(in, config, m, f, arrow); err != nil {
+	if err := v.others(in, config, m, arrow); err != nil {
 		return m, err
+	}
+	if err := in.incomplete(); err != nil {
+		// What was not looked at may be confined by less.
+		arrow.Holds = worst(arrow.Holds, v1alpha1.HoldsUnknown)
+		reason(arrow, v1alpha1.ReasonNotRead, "%s", err)
 	}
 	return m, v.door(in, enforced, arrow)
 }
@@ -148,23 +206,49 @@ func (v *Verifier) judge(arrow *v1alpha1.Arrow, f fit, config text, stack bpf.St
 		own = len(stack)
 	}
 	switch {
-	case own > 0 && (f.explained || config.content == ""):
+	case own > 0 && config.content == "":
+		reason(arrow, v1alpha1.ReasonApplication, "the runtime was told no profile: %s, of the application's own or inherited, which can only tighten", thereAre(own))
+	case own > 0 && f.explained:
 		reason(arrow, v1alpha1.ReasonApplication, "the application has added %s of its own, which can only tighten", filters(own))
 	case len(stack) == 0 && config.content != "":
 		reason(arrow, v1alpha1.ReasonNotApplied, "the runtime was told a profile, and the kernel holds no filter")
+	case arrow.Relation == v1alpha1.Undecided:
+		reason(arrow, v1alpha1.ReasonUndecided, undecided)
 	case !f.explained && arrow.Relation != v1alpha1.Identical:
-		reason(arrow, v1alpha1.ReasonUnexplained, "nothing here tells why")
+		reason(arrow, v1alpha1.ReasonUnexplained, unexplained)
 	}
+	arrow.Holds = worst(arrow.Holds, v.verdict(arrow.Relation, f, config))
+}
+
+// verdict is whether filters of a relation to the configuration do for it. f is
+// how the oldest of them comes of it.
+func (v *Verifier) verdict(r v1alpha1.Relation, f fit, config text) v1alpha1.Holds {
+	explained := f.explained || config.content == ""
 	switch {
-	case arrow.Relation == v1alpha1.Identical:
-	case v.Strict, !f.explained && config.content != "", gives(arrow.Relation):
-		arrow.Holds = v1alpha1.HoldsNo
+	case gives(f.otherwise), v.Strict && f.otherwise != "":
+		return v1alpha1.HoldsNo
+	case r == v1alpha1.Identical:
+	case r == v1alpha1.Undecided:
+		if v.Strict || !explained || len(f.reasons) > 0 {
+			return v1alpha1.HoldsUnknown
+		}
+		// Filters that are put on exactly what was configured can only tighten.
+	case v.Strict, !explained, gives(r):
+		return v1alpha1.HoldsNo
 	}
+	return v1alpha1.HoldsYes
 }
 
 // gives tells whether a relation has calls with more access.
 func gives(r v1alpha1.Relation) bool {
-	return r == v1alpha1.Looser || r == v1alpha1.Incomparable || r == v1alpha1.Undecided
+	return r == v1alpha1.Looser || r == v1alpha1.Incomparable
+}
+
+func thereAre(n int) string {
+	if n == 1 {
+		return "there is 1 filter"
+	}
+	return fmt.Sprintf("there are %d filters", n)
 }
 
 func filters(n int) string {
@@ -200,29 +284,38 @@ func (v *Verifier) fit(in *Input, config text, m profile.Target, filter bpf.Stac
 }
 
 func (v *Verifier) findFit(config text, m profile.Target, candidates []profile.OCIRuntime, enforced *source.Source) (fit, error) {
-	var first fit
-	for i, loader := range candidates {
+	var (
+		first   *fit
+		refused error
+	)
+	for _, loader := range candidates {
 		m.OCIRuntime = loader
 		p, err := load(config, m)
 		if err != nil {
-			return fit{}, &badProfile{err}
+			// It was not this one then.
+			refused = cmp.Or[error](refused, &badProfile{err})
+			continue
 		}
 		d, err := v.diff(p.Source, enforced)
 		if err != nil {
 			return fit{}, err
 		}
-		f := fit{loader: loader, diff: d}
-		if i == 0 {
-			first = f
+		f := fit{loader: loader}
+		if first == nil {
+			first = &f
 		}
 		if f.explained, f.reasons, err = v.explain(config, m, p, enforced, d); err != nil {
 			return fit{}, err
 		}
 		if f.explained {
-			return f, v.otherwise(config, m, p, &f)
+			err := v.otherwise(config, m, p, len(candidates) > 1, &f)
+			return f, err
 		}
 	}
-	return first, nil
+	if first == nil {
+		return fit{}, refused
+	}
+	return *first, nil
 }
 
 // explain looks for what accounts for the whole difference between a profile, as
@@ -320,8 +413,9 @@ const unified = 403
 // outOfLine tells the syscalls that are new and have the number of an old one.
 func outOfLine(name string) bool { return name == "uretprobe" || name == "uprobe" }
 
-// otherwise adds to a fit that runc reads the profile in another way.
-func (v *Verifier) otherwise(config text, m profile.Target, p policy, f *fit) error {
+// otherwise adds to a fit that runc reads the profile in another way. guessed is
+// whether that it was crun is known by the filter only.
+func (v *Verifier) otherwise(config text, m profile.Target, p policy, guessed bool, f *fit) error {
 	if f.loader != profile.Crun {
 		return nil
 	}
@@ -334,8 +428,12 @@ func (v *Verifier) otherwise(config text, m profile.Target, p policy, f *fit) er
 	if err != nil || d.Relation == v1alpha1.Identical {
 		return err
 	}
-	f.reasons = append(f.reasons, v1alpha1.Reason{Code: v1alpha1.ReasonOCIRuntime,
-		Detail: "crun makes something else of this profile than runc does: " + relation(d)})
+	f.otherwise = d.Relation
+	detail := "crun makes something else of this profile than runc does: "
+	if guessed {
+		detail = "the OCI runtime reads this profile as crun does, and not as runc: "
+	}
+	f.reasons = append(f.reasons, v1alpha1.Reason{Code: v1alpha1.ReasonOCIRuntime, Detail: detail + relation(d)})
 	return nil
 }
 
@@ -375,7 +473,7 @@ func them(names []string) string {
 }
 
 // others looks at the threads that are not confined as the main thread is.
-func (v *Verifier) others(in *Input, config text, m profile.Target, subject fit, arrow *v1alpha1.Arrow) error {
+func (v *Verifier) others(in *Input, config text, m profile.Target, arrow *v1alpha1.Arrow) error {
 	for _, s := range in.Target.States {
 		if s.Subject {
 			continue
@@ -383,7 +481,11 @@ func (v *Verifier) others(in *Input, config text, m profile.Target, subject fit,
 		stack, ok := stackOf(s)
 		if !ok {
 			arrow.Holds = worst(arrow.Holds, v1alpha1.HoldsUnknown)
-			reason(arrow, v1alpha1.ReasonThreads, "%s: their filters were not read", someThreads(s))
+			how := "the filters were not read"
+			if s.Mode == wire.ModeStrict {
+				how = strict
+			}
+			reason(arrow, v1alpha1.ReasonThreads, "%s: %s", someThreads(s), how)
 			continue
 		}
 		if len(in.Target.Subject().Stack) == len(stack) && slices.EqualFunc(in.Target.Subject().Stack, stack, slices.Equal[bpf.Filter]) {
@@ -413,11 +515,7 @@ func (v *Verifier) others(in *Input, config text, m profile.Target, subject fit,
 			how = "under " + filters(more) + " more than the main thread"
 		}
 		reason(arrow, v1alpha1.ReasonThreads, "%s: %s", someThreads(s), how)
-		switch {
-		case d.Relation == v1alpha1.Identical:
-		case v.Strict, gives(d.Relation), !f.explained && config.content != "":
-			arrow.Holds = v1alpha1.HoldsNo
-		}
+		arrow.Holds = worst(arrow.Holds, v.verdict(d.Relation, f, config))
 	}
 	return nil
 }

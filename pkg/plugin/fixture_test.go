@@ -84,7 +84,8 @@ type fakeCluster struct {
 	nodes   map[string]*wire.Node
 	// noReference is why none of the references runs.
 	noReference *wire.Problem
-	without     string // a node without a report
+	without     string           // a node without a report
+	away        map[string]error // why nodes are not ready
 	// found are targets that nobody asked for.
 	found []fakePod
 }
@@ -119,15 +120,15 @@ func (c *fakeCluster) Resolve(_ context.Context, o target.Operand) (list []targe
 	return list, nil
 }
 
-func (c *fakeCluster) ResolveAll(ctx context.Context, s target.Selection) (list []target.Container, err error) {
+func (c *fakeCluster) ResolveAll(ctx context.Context, s target.Selection) (list []target.Container, away map[string]error, err error) {
 	for _, o := range s.Operands {
 		some, err := c.Resolve(ctx, o)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		list = append(list, some...)
 	}
-	return list, nil
+	return list, c.away, nil
 }
 
 func (c *fakeCluster) CheckNode(_ context.Context, node string) error {

@@ -187,12 +187,12 @@ func (o *listOptions) readLocal(ctx context.Context, l *lister) error {
 
 // readCluster lists containers of pods, and a node's.
 func (o *listOptions) readCluster(ctx context.Context, l *lister) error {
-	containers, err := o.containers(ctx)
+	containers, away, err := o.containers(ctx)
 	if err != nil {
 		return err
 	}
 	var all requests
-	for _, c := range containers {
+	for _, c := range onReady(containers, away) {
 		request := all.on(c.Node)
 		request.Containers = append(request.Containers, c)
 	}
@@ -200,12 +200,12 @@ func (o *listOptions) readCluster(ctx context.Context, l *lister) error {
 		all.on(o.Selection.Node).All = true
 	}
 	reports, err := o.Prober.Probe(ctx, all)
-	containers, failed, err := o.partial(containers, err)
+	rest, why, err := o.partial(containers, away, err)
 	if err != nil {
 		return err
 	}
-	for _, c := range containers {
-		if err := l.container(c, reports[c.Node], failed[c.Node]); err != nil {
+	for _, c := range rest {
+		if err := l.container(c, reports[c.Node], why.unread(c)); err != nil {
 			return err
 		}
 	}
@@ -222,18 +222,18 @@ func (o *listOptions) readCluster(ctx context.Context, l *lister) error {
 }
 
 // containers are those to be listed. A node may have none.
-func (o *listOptions) containers(ctx context.Context) ([]target.Container, error) {
+func (o *listOptions) containers(ctx context.Context) (all []target.Container, away map[string]error, err error) {
 	if o.Selection.Node == "" {
 		return o.Resolver.ResolveAll(ctx, o.Selection)
 	}
 	if err := o.Resolver.CheckNode(ctx, o.Selection.Node); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	containers, err := o.Resolver.ResolveAll(ctx, o.Selection)
+	all, away, err = o.Resolver.ResolveAll(ctx, o.Selection)
 	if errors.Is(err, target.ErrNotFound) || errors.Is(err, target.ErrNotRunning) {
 		err = nil
 	}
-	return containers, err
+	return all, away, err
 }
 
 // lister makes the lines.
@@ -253,7 +253,12 @@ func (l *lister) container(c target.Container, r *report.Report, failed error) e
 		t = r.Targets[c.ID]
 	}
 	if failed != nil {
-		item.Problems = append(item.Problems, v1alpha1.Problem{Code: "node", Message: terminal.Line(failed.Error())})
+		t = nil
+		code := "node"
+		if errors.Is(failed, target.ErrRestarted) {
+			code = wire.CodeChanged
+		}
+		item.Problems = append(item.Problems, v1alpha1.Problem{Code: code, Message: terminal.Line(failed.Error())})
 	}
 	return l.add(item, r, t)
 }

@@ -20,7 +20,7 @@ import (
 // Resolver finds the containers that an operand names.
 type Resolver interface {
 	Resolve(context.Context, target.Operand) ([]target.Container, error)
-	ResolveAll(context.Context, target.Selection) ([]target.Container, error)
+	ResolveAll(context.Context, target.Selection) (all []target.Container, away map[string]error, err error)
 	CheckNode(ctx context.Context, node string) error
 }
 
@@ -79,7 +79,7 @@ func (r resolver) Resolve(ctx context.Context, o target.Operand) ([]target.Conta
 	return r.Resolver.Resolve(ctx, o)
 }
 
-func (r resolver) ResolveAll(ctx context.Context, s target.Selection) ([]target.Container, error) {
+func (r resolver) ResolveAll(ctx context.Context, s target.Selection) ([]target.Container, map[string]error, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	return r.Resolver.ResolveAll(ctx, s)

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -99,13 +98,13 @@ func (o *verifyOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 
 // Run reads the containers and prints what was found.
 func (o *verifyOptions) Run(ctx context.Context) error {
-	containers, err := o.Resolver.ResolveAll(ctx, o.Selection)
+	containers, away, err := o.Resolver.ResolveAll(ctx, o.Selection)
 	if err != nil {
 		return err
 	}
-	requests, references := verifyRequests(containers)
+	requests, references := verifyRequests(onReady(containers, away))
 	reports, err := o.Prober.Probe(ctx, requests)
-	containers, failed, err := o.partial(containers, err)
+	containers, why, err := o.partial(containers, away, err)
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func (o *verifyOptions) Run(ctx context.Context) error {
 	}}
 	out := &v1alpha1.Verification{TypeMeta: v1alpha1.TypeMeta("Verification"), Items: []v1alpha1.VerifiedContainer{}}
 	for _, c := range containers {
-		item, err := v.Verify(verifyInput(c, reports[c.Node], references[c.ID], failed[c.Node]))
+		item, err := v.Verify(verifyInput(c, reports[c.Node], references[c.ID], why.unread(c)))
 		if err != nil {
 			return err
 		}
@@ -148,26 +147,6 @@ func verifyResult(v *v1alpha1.Verification) error {
 		return fmt.Errorf("verify: %d of %d containers were not verified, as not everything could be read", unknown, len(v.Items))
 	}
 	return nil
-}
-
-// partial takes apart the error of a run that goes on when a node fails: why nodes
-// were not read. Containers that are gone by now are left out, with a warning,
-// unless nothing is left then.
-func (c *common) partial(containers []target.Container, err error) ([]target.Container, map[string]error, error) {
-	incomplete := (*probepod.Incomplete)(nil)
-	if !errors.As(err, &incomplete) || error(incomplete) != err {
-		return containers, nil, err
-	}
-	rest := slices.DeleteFunc(slices.Clone(containers), func(c target.Container) bool { return incomplete.Changed[c.ID] != nil })
-	if len(rest) == 0 && len(incomplete.Failed) == 0 {
-		return nil, nil, err
-	}
-	for _, container := range containers {
-		if err := incomplete.Changed[container.ID]; err != nil {
-			c.warn(fmt.Errorf("left out: %w", err))
-		}
-	}
-	return rest, incomplete.Failed, nil
 }
 
 // verifyRequests asks for containers, and for a reference on each node for all of
@@ -218,11 +197,13 @@ var errReferences = fmt.Errorf("its node has containers with more than %d differ
 // verifyInput is what is known of a container.
 func verifyInput(c target.Container, r *report.Report, reference string, failed error) verify.Input {
 	in := verify.Input{Declared: c.Declared, Source: containerSource(c), NoReference: errReferences}
-	if r == nil {
+	if r != nil {
+		describeNode(&in.Source, r)
+	}
+	if r == nil || failed != nil {
 		in.Failed = failed
 		return in
 	}
-	describeNode(&in.Source, r)
 	in.Node, in.Problems = r.Node, r.Problems
 	if t := r.Targets[c.ID]; t != nil {
 		in.Target = t

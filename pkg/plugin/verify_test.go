@@ -204,13 +204,48 @@ func TestVerifyNodes(t *testing.T) {
 		!strings.Contains(v.Items[1].Arrows[0].Reasons[0].Detail, "the node is away") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
-	// One that restarted meanwhile is left out, unless it was the only one.
-	c.err = &probepod.Incomplete{Changed: map[string]error{"containerd://elsewhere": fmt.Errorf("it restarted")}}
-	if code, stdout, stderr := plugin(c, "verify", "ok", "elsewhere"); code != 0 || !strings.Contains(stderr, "warning: left out: it restarted") {
+	// One that has ended meanwhile is left out, unless it was the only one.
+	gone := map[string]error{"containerd://elsewhere": fmt.Errorf("it ended: %w", target.ErrGone)}
+	c.err = &probepod.Incomplete{Changed: gone}
+	if code, stdout, stderr := plugin(c, "verify", "ok", "elsewhere"); code != 0 || !strings.Contains(stderr, "warning: left out: it ended") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
-	if code, stdout, stderr := plugin(c, "verify", "elsewhere"); code != 2 || stdout != "" || !strings.Contains(stderr, "error: it restarted") {
+	if code, stdout, stderr := plugin(c, "verify", "elsewhere"); code != 2 || stdout != "" || !strings.Contains(stderr, "error: it ended") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+	// What came in the place of one that restarted is not known.
+	c.without = ""
+	c.err = &probepod.Incomplete{Changed: map[string]error{"containerd://elsewhere": fmt.Errorf("it is another: %w", target.ErrRestarted)}}
+	for _, command := range []string{"verify", "list"} {
+		code, stdout, stderr := plugin(c, command, "ok", "elsewhere")
+		if code != 2 || !strings.Contains(stdout, "default/elsewhere:main") || !strings.Contains(stdout, "it is another") {
+			t.Errorf("%s: exit code %d, %s%s", command, code, stdout, stderr)
+		}
+	}
+	// That it is not known whether it is another is no reason to doubt what was read.
+	c.err = &probepod.Incomplete{Changed: map[string]error{"containerd://ok": fmt.Errorf("get pod: too many requests")}}
+	if code, stdout, stderr := plugin(c, "verify", "ok"); code != 0 || !strings.Contains(stderr, "warning: get pod: too many requests") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+}
+
+// TestNodesAway has a node that is not ready: what is on it is not left out.
+func TestNodesAway(t *testing.T) {
+	c := verified(t)
+	arm := c.pods["ok"][0]
+	arm.name, arm.arch = "elsewhere", "arm64"
+	c.pods["elsewhere"] = []fakePod{arm}
+	c.away = map[string]error{"node-arm64": fmt.Errorf("the node is NotReady")}
+	for _, command := range []string{"verify", "list"} {
+		code, stdout, stderr := plugin(c, command, "ok", "elsewhere")
+		if code != 2 || !strings.Contains(stdout, "default/elsewhere:main") || !strings.Contains(stdout, "the node is NotReady") {
+			t.Errorf("%s: exit code %d, %s%s", command, code, stdout, stderr)
+		}
+		for _, r := range c.requests {
+			if r.Node == "node-arm64" {
+				t.Errorf("%s: %+v", command, r)
+			}
+		}
 	}
 }
 

@@ -47,7 +47,8 @@ type Incomplete struct {
 	// Failed is why nodes were not read.
 	Failed map[string]error
 	// Changed tells of containers, by ID, that were not what they had been when
-	// they were resolved. The errors wrap target.ErrRestarted.
+	// they were resolved: the errors wrap target.ErrRestarted. Others say why that
+	// is not known.
 	Changed map[string]error
 }
 

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
@@ -119,6 +121,7 @@ func (p *probe) create(ctx context.Context) error {
 		return p.refusal(err)
 	}
 	p.uid, p.version = created.UID, created.ResourceVersion
+	p.sweepOnce(ctx, created.CreationTimestamp.Time)
 	if ctx.Err() != nil {
 		return p.gaveUp(ctx, "")
 	}
@@ -176,11 +179,6 @@ func (p *probe) remove() error {
 }
 
 // delete deletes the pod once. A pod that is not this run's is left alone.
-//
-// The grace period of 0 takes the object away at once, without waiting for
-// kubelet; kubelet still ends what runs of it as the pod's own grace period says
-// (SIGTERM first), as it does with any pod that vanished from the API. Nothing
-// that the probe does needs the object to outlive the container.
 func (p *probe) delete(ctx context.Context) error {
 	uid := p.uid
 	if uid == "" {
@@ -193,14 +191,7 @@ func (p *probe) delete(ctx context.Context) error {
 		}
 		uid = pod.UID
 	}
-	err := p.pods.Delete(ctx, p.pod.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: ptr.To(int64(0)),
-		Preconditions:      &metav1.Preconditions{UID: &uid},
-	})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // it is gone; of a conflict, another is there by its name
-	}
-	return err
+	return deletePod(ctx, p.pods, p.pod.Name, uid)
 }
 
 const (
@@ -402,37 +393,82 @@ func (p *probe) answers(rep *report.Report) error {
 // whose processes the probe did not find.
 const changedTimeout = 4 * time.Second
 
+// maxLooks is how many pods are looked at again at the same time.
+const maxLooks = 8
+
 // changed returns why targets are not, or may not be, what they were when they
 // were resolved, by ID.
 func (p *probe) changed(ctx context.Context, rep *report.Report) map[string]error {
 	if rep == nil {
 		return nil
 	}
+	pods := make(map[string][]target.Container)
+	for _, t := range p.request.Containers {
+		pods[t.PodUID] = append(pods[t.PodUID], t)
+	}
+	var (
+		mu   sync.Mutex
+		errs = make(map[string]error)
+		g    errgroup.Group
+	)
+	g.SetLimit(maxLooks)
+	for _, uid := range slices.Sorted(maps.Keys(pods)) {
+		g.Go(func() error {
+			changed := p.podChanged(ctx, pods[uid], rep)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(errs, changed)
+			return nil
+		})
+	}
+	g.Wait()
+	return errs
+}
+
+// podChanged is changed for the containers of one pod.
+func (p *probe) podChanged(ctx context.Context, containers []target.Container, rep *report.Report) map[string]error {
 	run := ctx
 	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
 	defer cancel()
+	// Of one that was not found kubelet may not know yet that it has ended. One in
+	// a sandbox has no processes, and is there.
+	lost := func(changed map[string]error) bool {
+		return slices.ContainsFunc(containers, func(c target.Container) bool {
+			return !rep.Targets[c.ID].Found() && !sandboxed(rep.Targets[c.ID]) && changed[c.ID] == nil
+		})
+	}
+	changed, err := target.Changed(ctx, p.client, containers)
+	for err == nil && lost(changed) && waitFor(ctx, retryInterval) {
+		var latest map[string]error
+		if latest, err = target.Changed(ctx, p.client, containers); err == nil {
+			changed = latest
+		}
+	}
+	if run.Err() != nil {
+		if cause := context.Cause(run); !errors.Is(cause, ErrTimeout) {
+			return nil // the cause is the run's error
+		}
+		err = p.gaveUp(run, "to see whether "+containers[0].String()+" has changed")
+	}
 	errs := make(map[string]error)
-	for _, t := range p.request.Containers {
-		err := target.Unchanged(ctx, p.client, t)
-		for !rep.Targets[t.ID].Found() && err == nil && waitFor(ctx, retryInterval) {
-			err = target.Unchanged(ctx, p.client, t)
-		}
-		if run.Err() != nil {
-			if cause := context.Cause(run); errors.Is(cause, ErrTimeout) {
-				errs[t.ID] = p.gaveUp(run, "to see whether "+t.String()+" has changed")
-			}
-			return errs // another cause is the run's error
-		}
-		if !rep.Targets[t.ID].Found() && !errors.Is(err, target.ErrRestarted) {
-			err = failure.New(target.ErrRestarted, "read "+t.String(),
-				"node "+p.request.Node+" has no process of "+t.ID,
+	for _, c := range containers {
+		switch found := rep.Targets[c.ID].Found(); {
+		case changed[c.ID] != nil:
+			errs[c.ID] = changed[c.ID]
+		case !found && !sandboxed(rep.Targets[c.ID]):
+			errs[c.ID] = failure.New(target.ErrRestarted, "read "+c.String(),
+				"node "+p.request.Node+" has no process of "+c.ID,
 				"it ended or restarted while it was read, or its runtime runs it in a sandbox of its own (gVisor, Kata): run this again")
-		}
-		if err != nil {
-			errs[t.ID] = err
+		case err != nil:
+			errs[c.ID] = err
 		}
 	}
 	return errs
+}
+
+// sandboxed tells a container that has no processes on the node for what it is.
+func sandboxed(t *report.Target) bool {
+	return slices.ContainsFunc(t.Problems, func(p wire.Problem) bool { return p.Code == wire.CodeSandbox })
 }
 
 // gaveUp is the error for a run that ended before its answer came.

@@ -18,6 +18,7 @@ var (
 	ErrNotRunning   = errors.New("not running")
 	ErrNodeNotReady = errors.New("node is not ready")
 	ErrRestarted    = errors.New("restarted")
+	ErrGone         = fmt.Errorf("gone: %w", ErrRestarted) // there is no such container any more
 )
 
 // Container is a running container.

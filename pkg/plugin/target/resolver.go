@@ -232,30 +232,43 @@ func NotReady(node *corev1.Node) string {
 	return "the node is NotReady: its kubelet has not reported"
 }
 
-// Unchanged returns an error that wraps ErrRestarted if a container is, by its
-// pod's status, not the one that it was when it was resolved. A kubelet reports
-// up to a second or two late, so that nothing changed is no proof; what is read
-// by container ID is of that container all the same.
-func Unchanged(ctx context.Context, client corev1client.CoreV1Interface, c Container) error {
+// Changed tells whether containers of one pod are, by its status, those that they
+// were when they were resolved: it returns why not, by ID, with errors that wrap
+// ErrRestarted, and ErrGone if nothing came in the place of it. A kubelet reports
+// up to a second or two late, so that nothing changed is no proof; what is read by
+// container ID is of that container all the same.
+func Changed(ctx context.Context, client corev1client.CoreV1Interface, containers []Container) (map[string]error, error) {
+	first := containers[0]
+	pod, err := client.Pods(first.Namespace).Get(ctx, first.Pod, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, failure.Request{Verb: "get", Resource: "pods", Namespace: first.Namespace}.Of("read "+first.String(), err)
+	}
+	changed := make(map[string]error)
+	for _, c := range containers {
+		if err := c.changed(pod, err); err != nil {
+			changed[c.ID] = err
+		}
+	}
+	return changed, nil
+}
+
+// changed is Changed for a container, by its pod, or by why that was not found.
+func (c Container) changed(pod *corev1.Pod, missing error) error {
 	op := "read " + c.String()
 	again := "what was read is incomplete; run this again"
-	pod, err := client.Pods(c.Namespace).Get(ctx, c.Pod, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err), err == nil && string(pod.UID) != c.PodUID:
-		return failure.New(ErrRestarted, op, "the pod was deleted while its container was read", again)
-	case err != nil:
-		return failure.Request{Verb: "get", Resource: "pods", Namespace: c.Namespace}.Of(op, err)
+	if missing != nil || string(pod.UID) != c.PodUID {
+		return failure.New(ErrGone, op, "the pod was deleted while its container was read", again)
 	}
 	status := statusOf(pod, c.Name)
 	switch {
 	case status == nil:
-		return failure.New(ErrRestarted, op, "the container lost its status while it was read", again)
+		return failure.New(ErrGone, op, "the container lost its status while it was read", again)
 	case status.ContainerID != c.ID || status.RestartCount != c.RestartCount:
 		return failure.New(ErrRestarted, op, fmt.Sprintf("the container restarted while it was read (%d restarts before, %d now)",
 			c.RestartCount, status.RestartCount), again)
 	case status.State.Running == nil:
 		said, _ := whyNot(pod, c.Name, status)
-		return failure.New(ErrRestarted, op, "the container stopped while it was read: "+said, again)
+		return failure.New(ErrGone, op, "the container stopped while it was read: "+said, again)
 	}
 	return nil
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -31,50 +33,67 @@ const pageSize = 500
 // ResolveAll returns every container that runs of the pods of a selection: regular,
 // init (those that stay, and one that is under way) and ephemeral ones. The order
 // is by namespace, pod, and place in the specification. Pods without any are left
-// out, and so are those on nodes that are not ready; Resolver.Warn is told. That
-// nothing is left is an error.
-func (r Resolver) ResolveAll(ctx context.Context, s Selection) ([]Container, error) {
+// out; of those that were named Resolver.Warn is told. That nothing is left is an
+// error, and so is that nothing is on a node that is ready: away has why others are
+// not, by their names.
+func (r Resolver) ResolveAll(ctx context.Context, s Selection) (all []Container, away map[string]error, err error) {
 	pods, err := r.pods(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(pods) == 0 {
-		return nil, failure.New(ErrNotFound, "find pods", "nothing matches: "+s.describe(r.Namespace), "see `kubectl get pods`")
+		return nil, nil, failure.New(ErrNotFound, "find pods", "nothing matches: "+s.describe(r.Namespace), "see `kubectl get pods`")
 	}
-	var (
-		all  []Container
-		left error
-	)
-	for i := range pods {
-		containers, err := runningAll(&pods[i], s.containerOf(&pods[i]))
-		if err != nil {
+	var left error
+	for _, p := range pods {
+		containers, errs := p.running()
+		for _, err := range errs {
+			if errors.Is(err, ErrNoContainer) {
+				return nil, nil, err
+			}
 			left = cmp.Or(left, err)
 			// Pods that have ended are no news among many.
-			if len(s.Operands) > 0 && !errors.Is(err, ErrNoContainer) {
+			if len(s.Operands) > 0 {
 				r.warn(fmt.Errorf("left out: %w", err))
 			}
-			if errors.Is(err, ErrNoContainer) {
-				return nil, err
-			}
-			continue
 		}
 		all = append(all, containers...)
 	}
-	for _, node := range Nodes(all) {
-		if err := r.CheckNode(ctx, node); err != nil {
-			if !errors.Is(err, ErrNodeNotReady) {
-				return nil, err
-			}
-			left = cmp.Or(left, err)
-			before := len(all)
-			all = slices.DeleteFunc(all, func(c Container) bool { return c.Node == node })
-			r.warn(fmt.Errorf("left out: %d containers: %w", before-len(all), err))
-		}
-	}
 	if len(all) == 0 {
-		return nil, left
+		return nil, nil, left
 	}
-	return all, nil
+	nodes := Nodes(all)
+	if away, err = r.notReady(ctx, nodes); err != nil {
+		return nil, nil, err
+	}
+	if len(away) == len(nodes) {
+		return nil, nil, away[nodes[0]]
+	}
+	return all, away, nil
+}
+
+// maxChecks is how many nodes are asked about at the same time.
+const maxChecks = 16
+
+// notReady returns why nodes are not ready, of those that are not.
+func (r Resolver) notReady(ctx context.Context, nodes []string) (map[string]error, error) {
+	var mu sync.Mutex
+	away := make(map[string]error)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxChecks)
+	for _, node := range nodes {
+		g.Go(func() error {
+			err := r.CheckNode(ctx, node)
+			if !errors.Is(err, ErrNodeNotReady) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			away[node] = err
+			return nil
+		})
+	}
+	return away, g.Wait()
 }
 
 func (r Resolver) warn(err error) {
@@ -101,47 +120,70 @@ func (s Selection) describe(namespace string) string {
 	return text
 }
 
-// containerOf is the container that is asked for of a pod, "" for all: the pod
-// is that of an operand with a container's name.
-func (s Selection) containerOf(pod *corev1.Pod) string {
-	if i := len(s.Operands); i == 1 {
-		return s.Operands[0].Container
-	}
-	for _, o := range s.Operands {
-		if o.isPod() && o.Name == pod.Name && (o.Namespace == "" || o.Namespace == pod.Namespace) {
-			return o.Container
-		}
-	}
-	return ""
+// chosen is a pod, and the containers of it that are meant; nil: all.
+type chosen struct {
+	pod   corev1.Pod
+	names []string
 }
 
 // pods returns the pods of a selection, each once, in order.
-func (r Resolver) pods(ctx context.Context, s Selection) (pods []corev1.Pod, err error) {
+func (r Resolver) pods(ctx context.Context, s Selection) (list []chosen, err error) {
 	if len(s.Operands) == 0 {
-		pods, err = r.listPods(ctx, s)
+		pods, err := r.listPods(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		list = choose(pods, "")
 	}
 	for _, o := range s.Operands {
 		if o.Namespace == "" {
 			o.Namespace = r.Namespace
 		}
+		var pods []corev1.Pod
 		if o.isPod() {
 			pod, err := r.pod(ctx, o.Namespace, o.Name)
 			if err != nil {
 				return nil, err
 			}
-			pods = append(pods, *pod)
-			continue
-		}
-		of, err := r.podsOf(ctx, o)
-		if err != nil {
+			pods = []corev1.Pod{*pod}
+		} else if pods, err = r.podsOf(ctx, o); err != nil {
 			return nil, err
 		}
-		pods = append(pods, of...)
+		list = append(list, choose(pods, o.Container)...)
 	}
-	slices.SortStableFunc(pods, func(a, b corev1.Pod) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	return merged(list), nil
+}
+
+func choose(pods []corev1.Pod, container string) (list []chosen) {
+	var names []string
+	if container != "" {
+		names = []string{container}
+	}
+	for _, pod := range pods {
+		list = append(list, chosen{pod, names})
+	}
+	return list
+}
+
+// merged returns pods in order, each once: of one that is there more than once all
+// containers are meant that are meant anywhere.
+func merged(list []chosen) (out []chosen) {
+	slices.SortStableFunc(list, func(a, b chosen) int {
+		return cmp.Or(cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name))
 	})
-	return slices.CompactFunc(pods, func(a, b corev1.Pod) bool { return a.UID == b.UID }), err
+	for _, c := range list {
+		if len(out) == 0 || out[len(out)-1].pod.UID != c.pod.UID {
+			out = append(out, c)
+			continue
+		}
+		last := &out[len(out)-1]
+		if last.names == nil || c.names == nil {
+			last.names = nil
+		} else {
+			last.names = slices.Concat(last.names, c.names)
+		}
+	}
+	return out
 }
 
 // listPods lists pods page by page, and asks for no more than the selection means.
@@ -171,31 +213,35 @@ func (r Resolver) listPods(ctx context.Context, s Selection) ([]corev1.Pod, erro
 	}
 }
 
-// runningAll returns the containers of a pod that run: the one of a name, or all.
-func runningAll(pod *corev1.Pod, name string) ([]Container, error) {
-	if name != "" {
-		c, err := running(pod, name)
-		if err != nil {
-			return nil, err
+// running returns those of the containers that run. Why others do not is told of
+// each that is meant by name, and of a pod of which none runs.
+func (c chosen) running() (list []Container, errs []error) {
+	order := specNames(&c.pod)
+	for _, name := range c.names {
+		if !slices.Contains(order, name) {
+			_, err := find(&c.pod, name)
+			return nil, []error{err}
 		}
-		return []Container{c}, nil
 	}
-	var (
-		list  []Container
-		first error
-	)
-	for _, name := range specNames(pod) {
-		c, err := running(pod, name)
-		if err != nil {
-			first = cmp.Or(first, err)
+	for _, name := range order {
+		if c.names != nil && !slices.Contains(c.names, name) {
 			continue
 		}
-		list = append(list, c)
+		container, err := running(&c.pod, name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		list = append(list, container)
 	}
-	if len(list) == 0 {
-		return nil, first
+	switch {
+	case c.names != nil:
+	case len(list) > 0:
+		errs = nil
+	case len(errs) > 0:
+		errs = errs[:1]
 	}
-	return list, nil
+	return list, errs
 }
 
 // specNames are the names of a pod's containers, in the order in which they are

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
@@ -126,16 +127,23 @@ func localRequest(f *probeFlags) probe.Request {
 
 // selection is that of the flags and operands, which may be a node.
 func (o *listOptions) selection(pods *podFlags, args []string) (target.Selection, error) {
-	nodes := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return nodeName(arg) == "" })
+	var nodes []string
+	for _, arg := range args {
+		if node := nodeName(arg); node != "" {
+			nodes = append(nodes, node)
+		}
+	}
 	switch {
 	case len(nodes) == 0:
 		return pods.selection(args)
 	case len(args) > 1:
 		return target.Selection{}, errors.New("node/NODE: it is listed alone")
+	case len(validation.IsDNS1123Subdomain(nodes[0])) > 0:
+		return target.Selection{}, fmt.Errorf("operand %q: want node/NODE", args[0])
 	case pods.set():
 		return target.Selection{}, errors.New("node/NODE: everything on it is listed, which no selector goes with")
 	}
-	return target.Selection{AllNamespaces: true, Node: nodeName(args[0])}, nil
+	return target.Selection{AllNamespaces: true, Node: nodes[0]}, nil
 }
 
 // nodeName is the node that an operand names, "" if it names none.

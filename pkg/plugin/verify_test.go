@@ -279,6 +279,9 @@ func TestVerifyErrors(t *testing.T) {
 		"verify no-such-pod":              "there is none",
 		"verify ok -o nothing":            "output format",
 		"verify ok --image-pull-policy x": "--image-pull-policy",
+		"list node/x:1":                   "want node/NODE",
+		"list node/x ok":                  "listed alone",
+		"list node/x -A":                  "no selector goes with",
 	} {
 		code, stdout, stderr := plugin(verified(t), strings.Fields(args)...)
 		if code != 2 || stdout != "" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {

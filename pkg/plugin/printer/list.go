@@ -2,6 +2,7 @@ package printer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
@@ -79,16 +80,17 @@ func fingerprint(text string, wide bool) string {
 	return text
 }
 
+// notes are what stands out about an item, and what could not be read of it.
 func notes(i v1alpha1.ConfinementItem) string {
-	list := i.Mismatches
-	if !i.Read {
-		list = nil
-		for _, p := range i.Problems {
-			list = append(list, p.Message)
-		}
-		if len(list) == 0 {
-			list = []string{"not read"}
-		}
+	var list []string
+	if i.Read {
+		list = slices.Clone(i.Mismatches)
+	}
+	for _, p := range i.Problems {
+		list = append(list, p.Message)
+	}
+	if len(list) == 0 && !i.Read {
+		list = []string{"not read"}
 	}
 	return strings.Join(list, "; ")
 }

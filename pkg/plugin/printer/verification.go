@@ -10,8 +10,9 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
 
-// What is listed of an arrow's differences without being asked: rows, and names of
-// syscalls in each.
+// What is listed without being asked: rows of an arrow's differences and reasons for
+// it, and names, of syscalls in a row or of containers of which the same is to be
+// said.
 const (
 	maxShown = 8
 	maxNames = 12
@@ -165,7 +166,7 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 				names = append(names, container(c.Source))
 			}
 			o.printf("\n")
-			o.verdict(holds[alike[0].Holds].style, "%s", wrap(strings.Join(names, ", "), max(o.width, minWrap)))
+			o.verdict(holds[alike[0].Holds].style, "%s", wrap(enumerated(names, h), max(o.width, minWrap)))
 			said = true
 		}
 		relation := relations[a.Relation]
@@ -173,8 +174,15 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 			relation = "not known"
 		}
 		o.printf("%s → %s: %s\n", a.From, a.To, relation)
-		for _, r := range reasons {
+		hidden := len(reasons) - maxShown
+		if hidden <= 1 || h.Wide {
+			hidden = 0
+		}
+		for _, r := range reasons[:len(reasons)-hidden] {
 			o.printf("%s\n", item(r.Detail, o.width))
+		}
+		if hidden > 0 {
+			o.printf("%s\n", item(fmt.Sprintf("… and %d more reasons; -o wide lists all", hidden), o.width))
 		}
 		if a.Holds != v1alpha1.HoldsNo && !h.Wide || len(a.Differences) == 0 {
 			continue
@@ -195,7 +203,18 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 		if more > 1 && !h.Wide {
 			o.printf("… and %d more rows; -o wide lists all\n", more)
 		}
+		if a.Truncated {
+			o.printf("There are more differences, too many to list. The verdict takes them into account.\n")
+		}
 	}
+}
+
+// enumerated lists names: all of them, or few.
+func enumerated(names []string, h Human) string {
+	if more := len(names) - maxNames; more > 1 && !h.Wide {
+		names = append(names[:maxNames:maxNames], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // nothing tells whether an arrow leads to no filter at all.

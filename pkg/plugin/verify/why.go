@@ -45,8 +45,7 @@ func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, kind corev1.
 				return nil
 			}
 			if same && d.Type == "" {
-				reason(arrow, v1alpha1.ReasonSeccompDefault, "the container has what seccompDefault %t gives: kubelet's was another when it was created at %s, or the runtime does not go by it",
-					on, stamp(in.Target.Config.ModifiedNS))
+				reason(arrow, v1alpha1.ReasonSeccompDefault, "the container has what seccompDefault %t gives: kubelet's was another when it was created, or the runtime does not go by it", on)
 				return nil
 			}
 		}
@@ -55,8 +54,7 @@ func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, kind corev1.
 	case kind == corev1.SeccompProfileTypeLocalhost:
 		return v.whyLocalhost(in, configured, m, arrow)
 	case kind == corev1.SeccompProfileTypeRuntimeDefault && configured.loaded != nil:
-		reason(arrow, v1alpha1.ReasonDefaultDiffers, "the node's runtime gives a container another profile for RuntimeDefault now than it gave this one, which was created at %s: it may have been updated since",
-			stamp(in.Target.Config.ModifiedNS))
+		reason(arrow, v1alpha1.ReasonDefaultDiffers, "the node's runtime gives a container another profile for RuntimeDefault now than it gave this one: it may have been updated since")
 	default:
 		reason(arrow, v1alpha1.ReasonUnexplained, unexplained)
 	}

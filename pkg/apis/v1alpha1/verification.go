@@ -62,7 +62,7 @@ type Declaration struct {
 // NodeFile is a file on a node.
 type NodeFile struct {
 	Path     string      `json:"path"`
-	Modified metav1.Time `json:"modified,omitempty"`
+	Modified metav1.Time `json:"modified,omitzero"`
 }
 
 // Configured is what the OCI runtime was told.
@@ -80,7 +80,7 @@ type Configured struct {
 type Enforced struct {
 	Confinement `json:",inline"`
 	// Started is when the container's init process was.
-	Started   metav1.Time `json:"started,omitempty"`
+	Started   metav1.Time `json:"started,omitzero"`
 	Processes int         `json:"processes"`
 	Threads   int         `json:"threads"`
 }
@@ -111,8 +111,8 @@ type Holds string
 
 const (
 	HoldsYes     Holds = "Yes"     // identical, or every difference is explained and none gives more access
-	HoldsNo      Holds = "No"      //
-	HoldsUnknown Holds = "Unknown" // something could not be read
+	HoldsNo      Holds = "No"      // it is not there, or no reason accounts for the difference
+	HoldsUnknown Holds = "Unknown" // something could not be read or compared that decides it
 )
 
 // Reason is why a relation is what it is, as far as it can be told.

@@ -144,7 +144,12 @@ func (p plugin) run(args ...string) (code int, stdout, stderr string) {
 	if _, ended := err.(*exec.ExitError); err != nil && !ended {
 		p.t.Fatal(err)
 	}
-	p.t.Logf("$ kubectl-seccomp %s\n%s%s(exit code %d)", strings.Join(args, " "), out.String(), errOut.String(), cmd.ProcessState.ExitCode())
+	const shown = 2 << 10
+	text := out.String()
+	if len(text) > shown {
+		text = text[:shown] + "…\n"
+	}
+	p.t.Logf("$ kubectl-seccomp %s\n%s%s(exit code %d)", strings.Join(args, " "), text, errOut.String(), cmd.ProcessState.ExitCode())
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
@@ -26,23 +30,26 @@ type apiServer struct {
 	t *testing.T
 	*httptest.Server
 
-	onCreate, onLog, onDelete func(w http.ResponseWriter, r *http.Request) bool
-	onCreated                 func(*corev1.Pod) // sets the pod's status
+	onCreate, onList, onLog, onDelete func(w http.ResponseWriter, r *http.Request) bool
+	onCreated                         func(*corev1.Pod) // sets the pod's status
 
 	mu      sync.Mutex
 	pods    map[string]*corev1.Pod
 	changed *sync.Cond
 	version int
 	deletes []metav1.DeleteOptions
+	lists   []url.Values
+	earlier map[string]bool // pods that were there before, by name
 	stopped bool
 }
 
 func newAPIServer(t *testing.T) *apiServer {
-	s := &apiServer{t: t, pods: make(map[string]*corev1.Pod)}
+	s := &apiServer{t: t, pods: make(map[string]*corev1.Pod), earlier: make(map[string]bool)}
 	s.changed = sync.NewCond(&s.mu)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/namespaces/{ns}/pods", s.create)
-	mux.HandleFunc("GET /api/v1/namespaces/{ns}/pods", s.watch)
+	mux.HandleFunc("GET /api/v1/namespaces/{ns}/pods", s.listOrWatch)
+	mux.HandleFunc("GET /api/v1/pods", s.listOrWatch)
 	mux.HandleFunc("GET /api/v1/namespaces/{ns}/pods/{name}", s.get)
 	mux.HandleFunc("GET /api/v1/namespaces/{ns}/pods/{name}/log", s.log)
 	mux.HandleFunc("DELETE /api/v1/namespaces/{ns}/pods/{name}", s.delete)
@@ -96,6 +103,7 @@ func (s *apiServer) store(r *http.Request) *corev1.Pod {
 		s.t.Errorf("create: %v", err)
 	}
 	pod.UID = types.UID("uid-" + pod.Name)
+	pod.CreationTimestamp = metav1.Now()
 	if s.onCreated != nil {
 		s.onCreated(pod)
 	}
@@ -119,7 +127,7 @@ func (s *apiServer) probe() *corev1.Pod {
 	defer s.mu.Unlock()
 	for {
 		for name, pod := range s.pods {
-			if strings.HasPrefix(name, Name) {
+			if strings.HasPrefix(name, Name) && !s.earlier[name] {
 				return pod.DeepCopy()
 			}
 		}
@@ -142,6 +150,46 @@ func (s *apiServer) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, pod)
+}
+
+// before stores a pod that is there before the run.
+func (s *apiServer) before(pod *corev1.Pod) {
+	s.earlier[pod.Name] = true
+	s.set(pod)
+}
+
+// gone waits until there is no pod of a name.
+func (s *apiServer) gone(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.pods[name] != nil && !s.stopped {
+		s.changed.Wait()
+	}
+}
+
+func (s *apiServer) listOrWatch(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("watch") == "true" {
+		s.watch(w, r)
+		return
+	}
+	if s.onList != nil && s.onList(w, r) {
+		return
+	}
+	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lists = append(s.lists, r.URL.Query())
+	list := corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}}
+	for _, name := range slices.Sorted(maps.Keys(s.pods)) {
+		pod, ns := s.pods[name], r.PathValue("ns")
+		if selector.Matches(labels.Set(pod.Labels)) && (ns == "" || ns == pod.Namespace) {
+			list.Items = append(list.Items, *pod)
+		}
+	}
+	answer(w, list)
 }
 
 // watch sends the pod as it is, each time it changes, and its end.

@@ -46,8 +46,16 @@ const Selector = LabelName + "=" + Name + "," + LabelManagedBy + "=" + ManagedBy
 // comes across it.
 const AnnotationTargets = "seccomp.kubectl.dev/targets"
 
+// AnnotationKeep is on probe pods that were to be left for inspection.
+const AnnotationKeep = "seccomp.kubectl.dev/keep"
+
 const (
 	containerName = "probe"
+
+	// The image's program, and what it is told to do. By these, among others, the
+	// pods of earlier runs are known (see made): they stay.
+	probeCommand   = "/probe"
+	collectCommand = "collect"
 
 	// collectTimeout is how long the probe looks at its node at most. On a busy
 	// node it takes a fraction of a second.
@@ -112,7 +120,7 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 				Name:            containerName,
 				Image:           o.Image,
 				ImagePullPolicy: o.PullPolicy,
-				Command:         []string{"/probe"},
+				Command:         []string{probeCommand},
 				Args:            arguments(r, o, run),
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{
@@ -136,7 +144,7 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 }
 
 func arguments(r Request, o Options, run string) []string {
-	args := []string{"collect", "--run", run, "--timeout", min(collectTimeout, o.timeout()).String()}
+	args := []string{collectCommand, "--run", run, "--timeout", min(collectTimeout, o.timeout()).String()}
 	if o.AllThreads {
 		args = append(args, "--all-threads")
 	}
@@ -166,7 +174,7 @@ func references(r Request, o Options) (list []corev1.Container) {
 			Name:            referenceName(n),
 			Image:           o.Image,
 			ImagePullPolicy: o.PullPolicy,
-			Command:         []string{"/probe"},
+			Command:         []string{probeCommand},
 			Args:            []string{"reference", strconv.Itoa(n), "--for", (o.timeout() + deadlineMargin).String()},
 			Resources: corev1.ResourceRequirements{
 				Requests: corev1.ResourceList{
@@ -261,12 +269,15 @@ const (
 
 // podName returns a name for a probe pod: chosen here and not by the API server,
 // so that a pod whose creation was not answered can be found and deleted.
-func podName(node string) string {
+func podName(node string) string { return namePrefix(node) + nameSuffixFunc(suffixLength) }
+
+// namePrefix is what the names of a node's probe pods begin with.
+func namePrefix(node string) string {
 	node = strings.ReplaceAll(node, ".", "-")
 	if len(node) > maxNodeInName {
 		node = node[:maxNodeInName]
 	}
-	return Name + "-" + strings.TrimRight(node, "-") + "-" + nameSuffixFunc(suffixLength)
+	return Name + "-" + strings.TrimRight(node, "-") + "-"
 }
 
 // labelValue returns s as a label's value: what it cannot hold is replaced.

@@ -103,7 +103,8 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 	for _, request := range requests {
 		g.Go(func() error { return r.node(ctx, request.normal()) })
 	}
-	g.Wait()
+	g.Wait() // and end ctx
+	r.sweeping.Wait()
 	stop()
 	if interrupted := new(Interrupted); errors.As(context.Cause(parent), &interrupted) {
 		// It may have come when everything was read already. Who interrupts a
@@ -148,6 +149,15 @@ type runner struct {
 	changed map[string]error     // targets that did, by ID
 	kept    []error              // pods that could not be deleted
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
+
+	swept    sync.Once // leftovers are looked for
+	sweeping sync.WaitGroup
+}
+
+// sweepOnce has leftovers deleted in the background, until the run's context ends,
+// from the first pod on that was created: it tells what time it is.
+func (r *runner) sweepOnce(ctx context.Context, now time.Time) {
+	r.swept.Do(func() { r.sweeping.Go(func() { r.sweep(ctx, now) }) })
 }
 
 // node answers the request for one node. An error gives up the other nodes.

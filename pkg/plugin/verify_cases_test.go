@@ -104,6 +104,14 @@ func TestVerifyReasons(t *testing.T) {
 		"an annotation that counted": { // by a kubelet of before 1.27
 			pod:        file(enforced(annotated(local), config("runc", denyJSON), deny), changedJSON, created.Add(time.Hour)),
 			configured: no, enforced: yes, reasons: "file-changed"},
+		"an annotation, and no such file": {
+			pod: problem(enforced(annotated(local), config("runc", ""), nil), wire.CodeNoFile), configured: unknown, enforced: yes,
+			reasons: "not-read annotation"},
+		"privileged, and no such file": {
+			pod: problem(enforced(privileged(local), config("runc", ""), nil), wire.CodeNoFile), configured: unknown, enforced: yes,
+			reasons: "not-read privileged"},
+		"no such file": {
+			pod: problem(enforced(local, config("runc", denyJSON), deny), wire.CodeNoFile), configured: unknown, enforced: yes, reasons: "not-read"},
 		"other capabilities, and the same profile": {
 			pod: enforced(byDefault, other, runc), configured: unknown, enforced: yes, reasons: "capabilities"},
 		"other capabilities, and no profile": {

@@ -22,8 +22,11 @@
 // An arrow holds if its ends are identical. The one from configured to enforced
 // holds as well if every difference is explained by filters of the application's
 // own, which can only tighten; by the OCI runtime's interpretation; or by the
-// node's libseccomp, that does not know a name or arranges competing rules. Strict
-// has none of these hold.
+// node's libseccomp, that does not know a name or arranges competing rules; and if
+// none of it gives a call more access. Strict has none of these hold.
+//
+// An arrow is unknown where something is missing that could keep it from holding: a
+// reading, a thread, or an end to what a filter computes.
 //
 // # Approximations
 //

@@ -196,7 +196,9 @@ func (v *Verifier) asked(in *Input, d v1alpha1.Declaration, config text, m profi
 	kind := in.kind(d, arrow)
 	declared, ok := v.declared(in, kind, m, arrow)
 	if !ok {
-		return nil
+		// What it would be does not matter if nobody asked for it.
+		_, err := v.whyNotAsked(in, d, configured, m, arrow)
+		return err
 	}
 	if err := v.compare(declared.Source, configured.Source, arrow); err != nil {
 		return err

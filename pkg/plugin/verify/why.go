@@ -30,25 +30,8 @@ func (in *Input) order() binary.ByteOrder {
 // of a kind, to which the declaration comes. m is as what the configuration was
 // read.
 func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, kind corev1.SeccompProfileType, configured policy, m profile.Target, arrow *v1alpha1.Arrow) error {
-	if d.Privileged && configured.loaded == nil {
-		reason(arrow, v1alpha1.ReasonPrivileged, "the container is privileged: the runtime leaves out the profile that is declared")
-		return nil
-	}
-	if d.Type == "" || in.Declared.Annotated() {
-		for _, on := range []bool{false, true} {
-			same, err := v.undeclared(in, on, configured, m)
-			if err != nil {
-				return err
-			}
-			if same && in.Declared.Annotated() && (d.SeccompDefault == nil || *d.SeccompDefault == on) {
-				reason(arrow, v1alpha1.ReasonAnnotation, "the profile is declared by the annotation %s, of which Kubernetes takes no notice since 1.27: set seccompProfile", d.By)
-				return nil
-			}
-			if same && d.Type == "" {
-				reason(arrow, v1alpha1.ReasonSeccompDefault, "the container has what seccompDefault %t gives: kubelet's was another when it was created, or the runtime does not go by it", on)
-				return nil
-			}
-		}
+	if found, err := v.whyNotAsked(in, d, configured, m, arrow); found || err != nil {
+		return err
 	}
 	switch {
 	case kind == corev1.SeccompProfileTypeLocalhost:
@@ -59,6 +42,33 @@ func (v *Verifier) whyConfigured(in *Input, d v1alpha1.Declaration, kind corev1.
 		reason(arrow, v1alpha1.ReasonUnexplained, unexplained)
 	}
 	return nil
+}
+
+// whyNotAsked looks for why nobody asked the runtime for the profile that is
+// declared, whatever that is; false if nothing tells.
+func (v *Verifier) whyNotAsked(in *Input, d v1alpha1.Declaration, configured policy, m profile.Target, arrow *v1alpha1.Arrow) (bool, error) {
+	if d.Privileged && configured.loaded == nil {
+		reason(arrow, v1alpha1.ReasonPrivileged, "the container is privileged: the runtime leaves out the profile that is declared")
+		return true, nil
+	}
+	if d.Type != "" && !in.Declared.Annotated() {
+		return false, nil
+	}
+	for _, on := range []bool{false, true} {
+		same, err := v.undeclared(in, on, configured, m)
+		switch {
+		case err != nil:
+			return false, err
+		case !same:
+		case in.Declared.Annotated() && (d.SeccompDefault == nil || *d.SeccompDefault == on):
+			reason(arrow, v1alpha1.ReasonAnnotation, "the profile is declared by the annotation %s, of which Kubernetes takes no notice since 1.27: set seccompProfile", d.By)
+			return true, nil
+		case d.Type == "":
+			reason(arrow, v1alpha1.ReasonSeccompDefault, "the container has what seccompDefault %t gives: kubelet's was another when it was created, or the runtime does not go by it", on)
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // undeclared tells whether a configuration is what a container without a

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // credential plugins of kubeconfigs
 	"k8s.io/klog/v2"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 )
 
 // common is what all commands have.
@@ -20,12 +23,15 @@ type common struct {
 	verbose bool
 	// connect returns what reads containers of the cluster that config says.
 	connect func(*probeFlags) (Resolver, Prober, error)
+	// cleanup deletes probe pods of that cluster.
+	cleanup func(context.Context, probepod.CleanupOptions) ([]probepod.Leftover, error)
 	local   Machine
 }
 
 func newCommon(streams genericiooptions.IOStreams) *common {
 	c := &common{IOStreams: streams, config: genericclioptions.NewConfigFlags(true), local: thisMachine{}}
 	c.connect = c.connectCluster
+	c.cleanup = c.cleanupCluster
 	return c
 }
 
@@ -67,7 +73,7 @@ container, by a short-lived pod on its node.`,
 	})
 	c.config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "Say on stderr what is being done")
-	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newVersionCommand(c, name))
+	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newCleanupCommand(c, name), newVersionCommand(c, name))
 	return root
 }
 

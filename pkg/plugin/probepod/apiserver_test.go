@@ -66,8 +66,12 @@ func newAPIServer(t *testing.T) *apiServer {
 	return s
 }
 
+func (s *apiServer) config() *rest.Config {
+	return &rest.Config{Host: s.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
+}
+
 func (s *apiServer) client() Client {
-	c, err := NewClient(&rest.Config{Host: s.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	c, err := NewClient(s.config())
 	if err != nil {
 		s.t.Fatal(err)
 	}

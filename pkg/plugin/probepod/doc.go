@@ -9,7 +9,7 @@
 // carries this run's label and UID is deleted. What cannot be deleted, as the
 // API server is away or a second signal ends the wait, is printed as the command
 // that does it. A plugin that is killed leaves a pod that kubelet ends at its
-// deadline, and that a later run deletes.
+// deadline, and that a later run, or Cleanup, deletes.
 //
 // # What is waited for
 //

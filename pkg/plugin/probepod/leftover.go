@@ -67,12 +67,9 @@ func over(pod *corev1.Pod) time.Time {
 	return pod.CreationTimestamp.Add(deadline + leftoverMargin)
 }
 
-// kept reports whether a pod was left on purpose.
-func kept(pod *corev1.Pod) bool { return pod.Annotations[AnnotationKeep] != "" }
-
 // sweep deletes what earlier runs have left in the namespace of the probe pods,
-// where their clients were killed: pods that New made, that were not to be kept,
-// and whose run has ended for certain. now is the time by the clock of the API
+// where their clients were killed: pods that New made and whose run has ended for
+// certain. now is the time by the clock of the API
 // server, which has dated the pods too: a client's may be wrong by hours.
 //
 // It runs beside a run, which neither waits for it nor fails with it: who may not
@@ -96,7 +93,7 @@ func (r *runner) sweep(ctx context.Context, now time.Time) {
 		if ctx.Err() != nil {
 			break
 		}
-		if !made(pod) || kept(pod) || !now.After(over(pod)) {
+		if !made(pod) || !now.After(over(pod)) {
 			continue
 		}
 		g.Go(func() error {

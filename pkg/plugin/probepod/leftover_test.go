@@ -109,9 +109,6 @@ func TestSweep(t *testing.T) {
 	longer := leftover("longr", 2*time.Hour)
 	longer.Spec.ActiveDeadlineSeconds = ptr.To(int64(3 * 3600))
 	s.before(longer)
-	keep := leftover("keep0", 24*time.Hour)
-	keep.Annotations[AnnotationKeep] = "true"
-	s.before(keep)
 	elsewhere := leftover("other", 24*time.Hour)
 	elsewhere.Namespace = "tools"
 	s.before(elsewhere)

@@ -46,9 +46,6 @@ const Selector = LabelName + "=" + Name + "," + LabelManagedBy + "=" + ManagedBy
 // comes across it.
 const AnnotationTargets = "seccomp.kubectl.dev/targets"
 
-// AnnotationKeep is on probe pods that were to be left for inspection.
-const AnnotationKeep = "seccomp.kubectl.dev/keep"
-
 const (
 	containerName = "probe"
 

@@ -1,0 +1,132 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
+)
+
+// cleanupFlags are those of `cleanup`.
+type cleanupFlags struct {
+	namespace     string
+	allNamespaces bool
+	all           bool
+	dryRun        string
+	output        string
+}
+
+func newCleanupCommand(c *common, name string) *cobra.Command {
+	var f cleanupFlags
+	cmd := &cobra.Command{
+		Use:                   "cleanup [flags]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Delete probe pods that killed runs have left",
+		Long: `Delete the probe pods of runs that were killed before they could do so.
+
+There is seldom need: every run deletes its own pods, and those of earlier runs in
+the same namespace that are past their deadline. This does not wait for that. Pods of
+runs that may be under way are left alone, and named; --all deletes them too, which
+fails these runs. Pods that have the labels of probe pods, and are none, are never
+deleted.
+
+Exit code: 0, also if there is nothing to delete; 2 if a pod could not be deleted, or
+on another error.`,
+		Example: examples(name,
+			`# What is left, of anybody's runs?`,
+			`kubectl seccomp cleanup --dry-run=client`,
+			`# Delete it`,
+			`kubectl seccomp cleanup`,
+			`# In whatever namespaces runs had their pods`,
+			`kubectl seccomp cleanup -A`),
+		Args: exactly(0, "no operands"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := f.options(*c.config.Namespace)
+			if err != nil {
+				return err
+			}
+			return c.runCleanup(cmd.Context(), o, f.output == "name")
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods")
+	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "Probe pods of all namespaces")
+	flags.BoolVar(&f.all, "all", false, "Also those of runs that may be under way")
+	flags.StringVar(&f.dryRun, "dry-run", "none", "Only say what would be deleted: none, client")
+	flags.StringVarP(&f.output, "output", "o", "", "Output format: name")
+	return cmd
+}
+
+// options are what the flags say; namespace is that of --namespace.
+func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error) {
+	o := probepod.CleanupOptions{Namespace: f.namespace, All: f.all, DryRun: f.dryRun == "client"}
+	switch {
+	case namespace != "":
+		return o, errors.New("--namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace")
+	case f.namespace == "":
+		return o, errors.New("--probe-namespace: want the name of a namespace")
+	case f.dryRun != "none" && f.dryRun != "client":
+		return o, fmt.Errorf("--dry-run %q: want none or client", f.dryRun)
+	case f.output != "" && f.output != "name":
+		return o, fmt.Errorf("output format %q: want name", f.output)
+	}
+	if f.allNamespaces {
+		o.Namespace = ""
+	}
+	return o, nil
+}
+
+// runCleanup deletes, and prints a line for each pod: on stdout for what is
+// deleted, on stderr for what is not, and why.
+func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, names bool) error {
+	list, err := c.cleanup(ctx, o)
+	if err != nil {
+		return err
+	}
+	suffix := ""
+	if o.DryRun {
+		suffix = " (dry run)"
+	}
+	var failed []error
+	found := false
+	for _, l := range list {
+		pod := terminal.Line(l.Namespace + "/" + l.Name)
+		switch {
+		case l.Err != nil:
+			failed = append(failed, l.Err)
+			continue
+		case l.Left != "":
+			fmt.Fprintf(c.ErrOut, "left alone: pod %s: %s\n", pod, terminal.Line(l.Left))
+			continue
+		case names:
+			_, err = fmt.Fprintf(c.Out, "pod/%s\n", terminal.Line(l.Name))
+		default:
+			_, err = fmt.Fprintf(c.Out, "pod %s deleted%s\n", pod, suffix)
+		}
+		if err != nil {
+			return err
+		}
+		found = true
+	}
+	if !found && len(failed) == 0 {
+		where := "in namespace " + o.Namespace
+		if o.Namespace == "" {
+			where = "in any namespace"
+		}
+		fmt.Fprintf(c.ErrOut, "nothing to delete %s\n", terminal.Line(where))
+	}
+	return errors.Join(failed...)
+}
+
+// cleanupCluster deletes in the cluster that the configuration says.
+func (c *common) cleanupCluster(ctx context.Context, o probepod.CleanupOptions) ([]probepod.Leftover, error) {
+	config, err := c.config.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	return probepod.Cleanup(ctx, config, o)
+}

@@ -1,0 +1,140 @@
+package probepod
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
+)
+
+// CleanupOptions say which probe pods Cleanup deletes.
+type CleanupOptions struct {
+	Namespace string // "": all
+	All       bool   // those of runs that may be under way as well
+	DryRun    bool   // none: only tell
+}
+
+// Leftover is a pod with the labels of probe pods, and what Cleanup did about it.
+type Leftover struct {
+	Namespace, Name string
+	Left            string // why it is left alone; "": it is deleted
+	Err             error  // why it could not be deleted
+}
+
+const (
+	// cleanupAllTimeout bounds a Cleanup.
+	cleanupAllTimeout = time.Minute
+
+	// endedFor is how long ago a probe has ended whose client must be gone: one
+	// that is there reads the last line of the log, and deletes the pod, within
+	// seconds.
+	endedFor = 30 * time.Second
+)
+
+// Cleanup deletes what runs have left whose clients were killed: pods that New
+// made, and whose run is over, or has no client any more as its probe ended a while
+// ago. It returns every pod that has the labels of one, in the order of namespace
+// and name. The error is for pods that could not be listed.
+func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Leftover, error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanupAllTimeout)
+	defer cancel()
+	var clock serverClock
+	config = rest.CopyConfig(config)
+	config.Wrap(clock.listen)
+	client, err := NewClient(config)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := client.Pods(o.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
+	if err != nil {
+		where := "in all namespaces"
+		if o.Namespace != "" {
+			where = "in namespace " + o.Namespace
+		}
+		return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: o.Namespace}.Of("list probe pods "+where, err)
+	}
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	now := clock.now()
+	list := make([]Leftover, len(pods.Items))
+	var g errgroup.Group
+	g.SetLimit(maxDeletions)
+	for i := range pods.Items {
+		pod, l := &pods.Items[i], &list[i]
+		*l = Leftover{Namespace: pod.Namespace, Name: pod.Name, Left: staying(pod, now, o.All)}
+		if l.Left != "" || o.DryRun {
+			continue
+		}
+		g.Go(func() error {
+			err := deletePod(ctx, client.Pods(pod.Namespace), pod.Name, pod.UID)
+			l.Err = failure.Request{Verb: "delete", Resource: "pods", Namespace: pod.Namespace}.Of("delete probe pod "+pod.Namespace+"/"+pod.Name, err)
+			return nil
+		})
+	}
+	g.Wait()
+	return list, nil
+}
+
+// staying is why a pod is no leftover, "" if it is one. all is for those of runs
+// that may be under way; a pod that somebody else made is never one.
+func staying(pod *corev1.Pod, now time.Time, all bool) string {
+	switch {
+	case !made(pod):
+		return "it has the labels of a probe pod, and is none"
+	case all, now.After(over(pod)), ended(pod) && now.Sub(endedAt(pod)) > endedFor:
+		return ""
+	case ended(pod):
+		return "its probe has only just ended: its run may be under way"
+	}
+	return fmt.Sprintf("its run may be under way for another %v", over(pod).Sub(now).Round(time.Second))
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// endedAt is when the last of a pod's containers ended, as the node says. One that
+// kubelet has not admitted never had any.
+func endedAt(pod *corev1.Pod) time.Time {
+	last := pod.CreationTimestamp.Time
+	for _, s := range pod.Status.ContainerStatuses {
+		if t := s.State.Terminated; t != nil && t.FinishedAt.After(last) {
+			last = t.FinishedAt.Time
+		}
+	}
+	return last
+}
+
+// serverClock is the clock of the API server, as its answers tell the time. It has
+// dated the pods; this machine's may be wrong by hours.
+type serverClock struct{ ahead atomic.Int64 }
+
+// listen has the clock set by every answer that comes through.
+func (c *serverClock) listen(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		response, err := next.RoundTrip(r)
+		if err == nil {
+			if t, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+				c.ahead.Store(int64(time.Until(t)))
+			}
+		}
+		return response, err
+	})
+}
+
+func (c *serverClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
@@ -36,6 +37,9 @@ type probeFlags struct {
 	namespace      string
 	timeout        time.Duration
 	leastPrivilege bool
+	pullSecrets    []string
+	serviceAccount string
+	priorityClass  string
 	allThreads     bool
 	keepGoing      bool // not a flag: whether the command can do without some nodes
 }
@@ -43,6 +47,9 @@ type probeFlags struct {
 func (f *probeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.image, "image", ProbeImage, "Image of the probe")
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "When to pull the image: Always, IfNotPresent, Never")
+	flags.StringArrayVar(&f.pullSecrets, "image-pull-secret", nil, "Secret in the probe's namespace to pull the image with; may be given more than once")
+	flags.StringVar(&f.serviceAccount, "service-account", "", "Service account of the probe's pods; they get no token of it")
+	flags.StringVar(&f.priorityClass, "priority-class", "", "Priority class of the probe's pods")
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods; it must admit privileged ones")
 	flags.DurationVar(&f.timeout, "timeout", probepod.DefaultTimeout, "How long reading may take, pulling the image included")
 	flags.BoolVar(&f.leastPrivilege, "least-privilege", false, "Run the probe with the few capabilities that it needs instead of privileged")
@@ -55,7 +62,16 @@ func (f *probeFlags) validate() error {
 	default:
 		return fmt.Errorf("--image-pull-policy %q: want Always, IfNotPresent or Never", f.pullPolicy)
 	}
+	for _, secret := range f.pullSecrets {
+		if !isName(secret) {
+			return fmt.Errorf("--image-pull-secret %q: that cannot be the name of a secret", secret)
+		}
+	}
 	switch {
+	case f.serviceAccount != "" && !isName(f.serviceAccount):
+		return fmt.Errorf("--service-account %q: that cannot be the name of a service account", f.serviceAccount)
+	case f.priorityClass != "" && !isName(f.priorityClass):
+		return fmt.Errorf("--priority-class %q: that cannot be the name of a priority class", f.priorityClass)
 	case f.image == "":
 		return errors.New("--image: want the name of an image")
 	case f.namespace == "":
@@ -65,6 +81,9 @@ func (f *probeFlags) validate() error {
 	}
 	return nil
 }
+
+// isName reports whether an object can have a name.
+func isName(s string) bool { return len(validation.IsDNS1123Subdomain(s)) == 0 }
 
 // resolveTimeout bounds looking up one operand: the client has no timeout, as it
 // follows logs.
@@ -126,6 +145,9 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 			Namespace:      f.namespace,
 			Timeout:        f.timeout,
 			LeastPrivilege: f.leastPrivilege,
+			PullSecrets:    f.pullSecrets,
+			ServiceAccount: f.serviceAccount,
+			PriorityClass:  f.priorityClass,
 			AllThreads:     f.allThreads,
 			KeepGoing:      f.keepGoing,
 			Version:        Version,

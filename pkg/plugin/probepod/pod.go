@@ -106,6 +106,11 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 			// else of the node is shared: no network, no IPC, no files.
 			HostPID: true,
 
+			// Quotas and admission go by these, and the pull of the image.
+			PriorityClassName:  o.PriorityClass,
+			ServiceAccountName: o.ServiceAccount,
+			ImagePullSecrets:   pullSecrets(o),
+
 			// It talks to nobody.
 			AutomountServiceAccountToken: ptr.To(false),
 			EnableServiceLinks:           ptr.To(false),
@@ -138,6 +143,13 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 			}),
 		},
 	}
+}
+
+func pullSecrets(o Options) (list []corev1.LocalObjectReference) {
+	for _, name := range o.PullSecrets {
+		list = append(list, corev1.LocalObjectReference{Name: name})
+	}
+	return list
 }
 
 func arguments(r Request, o Options, run string) []string {

@@ -30,6 +30,9 @@ type Options struct {
 	Namespace      string            // of the probe pods; "": DefaultNamespace
 	Timeout        time.Duration     // of the whole run, without the deletion; 0: DefaultTimeout
 	LeastPrivilege bool              // not privileged, with only the capabilities that it needs
+	PullSecrets    []string          // in Namespace, for the image
+	ServiceAccount string            // in Namespace; "": its default one. No token of it is mounted
+	PriorityClass  string            // "": as the cluster defaults it
 	AllThreads     bool              // stop and read every thread
 	KeepGoing      bool              // read the other nodes if one fails
 	Version        string            // of the plugin, for the pods' label

@@ -76,12 +76,18 @@ func TestRefused(t *testing.T) {
 			ErrRefused, "a policy of the cluster refuses the pod"},
 		"namespace": {404, metav1.StatusReasonNotFound, `namespaces "kube-system" not found`,
 			ErrRefused, "kubectl create namespace kube-system"},
+		"service account": {403, metav1.StatusReasonForbidden,
+			`pods "x" is forbidden: error looking up service account kube-system/nosuch: serviceaccount "nosuch" not found`,
+			ErrRefused, "kubectl get serviceaccounts -n kube-system"},
+		"priority class": {403, metav1.StatusReasonForbidden,
+			`pods "x" is forbidden: no PriorityClass with name nosuch was found`,
+			ErrRefused, "kubectl get priorityclasses"},
 		"credentials": {401, metav1.StatusReasonUnauthorized, "Unauthorized", ErrForbidden, "kubectl auth whoami"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newAPIServer(t)
 			s.onCreate = refuser(test.code, test.reason, test.message)
-			_, _, err := run(t, s, Options{})
+			_, _, err := run(t, s, Options{ServiceAccount: "nosuch", PriorityClass: "nosuch"})
 			if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.say) {
 				t.Errorf("error %v, want a %v that says %q", err, test.kind, test.say)
 			}

@@ -238,6 +238,10 @@ func (p *probe) refusal(err error) error {
 			" pod-security.kubernetes.io/enforce=privileged`, or name another by --probe-namespace")
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
 		return explain(ErrQuota, "see `kubectl describe quota -n "+ns+"`, or name another namespace by --probe-namespace")
+	case p.opts.ServiceAccount != "" && strings.Contains(text, "error looking up service account"):
+		return explain(ErrRefused, "name a service account of namespace "+ns+" by --service-account; see `"+p.opts.kubectl()+" get serviceaccounts -n "+ns+"`")
+	case p.opts.PriorityClass != "" && strings.Contains(text, "no PriorityClass with name"):
+		return explain(ErrRefused, "name a priority class by --priority-class; see `"+p.opts.kubectl()+" get priorityclasses`")
 	case apierrors.IsNotFound(err):
 		return explain(ErrRefused, "create the namespace by `kubectl create namespace "+ns+"`, or name another by --probe-namespace")
 	case strings.Contains(text, "admission webhook"), strings.Contains(text, "failed calling webhook"), strings.Contains(text, "ValidatingAdmissionPolicy"):

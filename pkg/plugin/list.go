@@ -111,6 +111,9 @@ func (o *listOptions) Complete(probe *probeFlags, pods *podFlags, output *output
 		if len(args) > 0 || pods.set() {
 			return errors.New("--local: all of this machine is listed, which no operand or selector goes with")
 		}
+		if probe.dry() {
+			return errNoPods
+		}
 		o.Request = localRequest(probe)
 		o.Timeout = probe.timeout
 		return nil

@@ -45,7 +45,7 @@ func run(c *common, args []string) int {
 func exitCode(err error, streams genericiooptions.IOStreams) int {
 	var interrupted *probepod.Interrupted
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errDryRun):
 		return exitOK
 	case errors.Is(err, errDifferent):
 		return exitDifferent

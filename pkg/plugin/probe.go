@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
@@ -41,10 +42,14 @@ type probeFlags struct {
 	serviceAccount string
 	priorityClass  string
 	allThreads     bool
+	dryRun         string
+	dryPrinter     printers.ResourcePrinter // of dryRun, by the flag output
+	flags          *pflag.FlagSet
 	keepGoing      bool // not a flag: whether the command can do without some nodes
 }
 
 func (f *probeFlags) add(flags *pflag.FlagSet) {
+	f.flags = flags
 	flags.StringVar(&f.image, "image", ProbeImage, "Image of the probe")
 	flags.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "When to pull the image: Always, IfNotPresent, Never")
 	flags.StringArrayVar(&f.pullSecrets, "image-pull-secret", nil, "Secret in the probe's namespace to pull the image with; may be given more than once")
@@ -52,6 +57,7 @@ func (f *probeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.priorityClass, "priority-class", "", "Priority class of the probe's pods")
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods; it must admit privileged ones")
 	flags.DurationVar(&f.timeout, "timeout", probepod.DefaultTimeout, "How long reading may take, pulling the image included")
+	flags.StringVar(&f.dryRun, "dry-run", "none", "With client, print the probe's pods with -o yaml or -o json and create none: none, client")
 	flags.BoolVar(&f.leastPrivilege, "least-privilege", false, "Run the probe with the few capabilities that it needs instead of privileged")
 	flags.BoolVar(&f.allThreads, "all-threads", false, "Stop and read every thread, not one of those that look alike in /proc")
 }
@@ -72,6 +78,8 @@ func (f *probeFlags) validate() error {
 		return fmt.Errorf("--service-account %q: that cannot be the name of a service account", f.serviceAccount)
 	case f.priorityClass != "" && !isName(f.priorityClass):
 		return fmt.Errorf("--priority-class %q: that cannot be the name of a priority class", f.priorityClass)
+	case f.dryRun != "none" && f.dryRun != "client":
+		return fmt.Errorf("--dry-run %q: want none or client", f.dryRun)
 	case f.image == "":
 		return errors.New("--image: want the name of an image")
 	case f.namespace == "":
@@ -79,8 +87,16 @@ func (f *probeFlags) validate() error {
 	case f.timeout < time.Second:
 		return fmt.Errorf("--timeout %v: want a second or more", f.timeout)
 	}
+	if f.dry() {
+		var err error
+		f.dryPrinter, err = dryPrinter(f.flags.Lookup("output").Value.String())
+		return err
+	}
 	return nil
 }
+
+// dry tells whether pods are printed in place of being created.
+func (f *probeFlags) dry() bool { return f.dryRun == "client" }
 
 // isName reports whether an object can have a name.
 func isName(s string) bool { return len(validation.IsDNS1123Subdomain(s)) == 0 }
@@ -138,21 +154,30 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	if c.verbose || terminal.IsTerminal(c.ErrOut) {
 		progress = c.ErrOut
 	}
-	return resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}},
-		&prober{client, probepod.Options{
-			Image:          f.image,
-			PullPolicy:     corev1.PullPolicy(f.pullPolicy),
-			Namespace:      f.namespace,
-			Timeout:        f.timeout,
-			LeastPrivilege: f.leastPrivilege,
-			PullSecrets:    f.pullSecrets,
-			ServiceAccount: f.serviceAccount,
-			PriorityClass:  f.priorityClass,
-			AllThreads:     f.allThreads,
-			KeepGoing:      f.keepGoing,
-			Version:        Version,
-			Kubectl:        kubectl(c.config),
-		}, progress}, nil
+	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}}
+	options := f.options(kubectl(c.config))
+	if f.dry() {
+		return found, &dryProber{options, f.dryPrinter, c.Out}, nil
+	}
+	return found, &prober{client, options, progress}, nil
+}
+
+// options are what the flags say. kubectl is how commands begin that are printed.
+func (f *probeFlags) options(kubectl string) probepod.Options {
+	return probepod.Options{
+		Image:          f.image,
+		PullPolicy:     corev1.PullPolicy(f.pullPolicy),
+		Namespace:      f.namespace,
+		Timeout:        f.timeout,
+		LeastPrivilege: f.leastPrivilege,
+		PullSecrets:    f.pullSecrets,
+		ServiceAccount: f.serviceAccount,
+		PriorityClass:  f.priorityClass,
+		AllThreads:     f.allThreads,
+		KeepGoing:      f.keepGoing,
+		Version:        Version,
+		Kubectl:        kubectl,
+	}
 }
 
 // kubectl is how a kubectl command for the same cluster begins.

@@ -137,6 +137,9 @@ func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, er
 		o.list = append(o.list, one)
 	}
 	var err error
+	if !online && flags.probe.dry() {
+		return nil, errNoPods
+	}
 	if online {
 		o.Resolver, o.Prober, err = c.connect(&flags.probe)
 	}

@@ -40,7 +40,7 @@ func (r *runner) newProbe(request Request) *probe {
 	return &probe{
 		runner: r, request: request,
 		pods: r.client.Pods(r.opts.namespace()),
-		pod:  New(request, r.opts, podName(request.Node), r.run),
+		pod:  r.newPod(request),
 	}
 }
 

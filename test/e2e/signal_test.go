@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 )
@@ -175,4 +178,64 @@ func silentRegistry(t *testing.T, asked func()) string {
 		<-done
 	})
 	return l.Addr().String()
+}
+
+// TestKilledClient kills the plugin while its pod runs: the pod ends by itself, and
+// cleanup deletes the object, and no pod that only looks like one.
+func TestKilledClient(t *testing.T) {
+	begun := make(chan *process, 1)
+	var once sync.Once
+	p := newProxy(t, &proxy{before: func(_ http.ResponseWriter, r *http.Request) bool {
+		if logging(r) {
+			once.Do(func() {
+				run := <-begun
+				run.signal(t, syscall.SIGKILL)
+				begun <- run
+			})
+		}
+		return true
+	}})
+	run := begin(t, p.kubeconfig, "dump", "a")
+	begun <- run
+	if r := run.wait(); r.code != -1 {
+		t.Fatalf("exit code %d, want the end by a signal; stderr %s", r.code, r.stderr)
+	}
+	left := probes(t, probepod.DefaultNamespace)
+	if len(left) != 1 {
+		t.Fatalf("%q is left, want one pod", left)
+	}
+	tenant := pod("seccomp-probe-node-a-abcde", "node-a", "sleep")
+	tenant.Namespace = probepod.DefaultNamespace
+	tenant.Labels = map[string]string{
+		probepod.LabelName: probepod.Name, probepod.LabelManagedBy: probepod.ManagedBy, probepod.LabelInstance: "0123456789abcdef",
+	}
+	tenant.Spec.ServiceAccountName = ""
+	pods := client.CoreV1().Pods(probepod.DefaultNamespace)
+	if _, err := pods.Create(t.Context(), tenant, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pods.Delete(context.Background(), tenant.Name, *metav1.NewDeleteOptions(0)) })
+
+	for _, test := range []struct {
+		args []string
+		gone bool
+	}{
+		{nil, false}, // it may be of a run that is under way
+		{[]string{"--all", "--dry-run=client"}, false},
+		{[]string{"--all"}, true},
+		{[]string{"--all"}, true}, // nothing is left to do
+	} {
+		cmd := exec.Command(plugin, append([]string{"--kubeconfig", cluster.Kubeconfig, "cleanup"}, test.args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("cleanup %v: %v: %s", test.args, err, out)
+		}
+		if now := probes(t, probepod.DefaultNamespace); (len(now) == 0) != test.gone {
+			t.Errorf("cleanup %v: %q is left: %s", test.args, now, out)
+		}
+		if _, err := pods.Get(t.Context(), tenant.Name, metav1.GetOptions{}); err != nil {
+			t.Errorf("cleanup %v: somebody else's pod: %v: %s", test.args, err, out)
+		}
+	}
+	nothingLeft(t, probepod.DefaultNamespace)
 }

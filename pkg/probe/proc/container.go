@@ -90,16 +90,26 @@ func (m membership) container(node membership) ContainerID {
 
 // pod reports whether a process with membership m is in a pod's cgroup. Kubelet
 // puts all of them below one whose name has this in it, whatever its driver and
-// its own cgroup: kubepods, kubepods.slice, kubelet-kubepods.slice.
+// its own cgroup: kubepods, kubepods.slice, kubelet-kubepods.slice. That is not
+// to be seen from a cgroup namespace of a pod beside it, where with the cgroupfs
+// driver only the pod's own cgroup is: /../../podUID/ID.
 func (m membership) pod(node membership) bool {
 	for _, path := range m.below(node) {
 		for _, element := range path {
-			if strings.Contains(element, "kubepods") {
+			if strings.Contains(element, "kubepods") || isPod(element) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isPod reports whether an element of a cgroup path is a pod's with the cgroupfs
+// driver: pod and its UID, 32 hexadecimal digits with or without dashes.
+func isPod(element string) bool {
+	uid, ok := strings.CutPrefix(element, "pod")
+	uid = strings.ReplaceAll(uid, "-", "")
+	return ok && len(uid) == 32 && strings.Trim(uid, "0123456789abcdef") == ""
 }
 
 // scopes are what container runtimes put before the ID.

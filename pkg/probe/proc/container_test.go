@@ -151,3 +151,29 @@ func TestPod(t *testing.T) {
 		t.Error("what is beside a node's first process is in a pod")
 	}
 }
+
+// TestPodBeside has pods as they are seen from another pod's cgroup namespace.
+func TestPodBeside(t *testing.T) {
+	const uid, static = "a56d6197-ccaf-4b6b-bfbd-909dae8e49ef", "0123456789abcdef0123456789abcdef"
+	const node, nodeFromPod = "/init.scope", "/../../../../init.scope"
+	for _, tt := range []struct {
+		node, path string
+		want       bool
+	}{
+		{node, "/kubepods/burstable/pod" + uid + "/A", true},
+		{nodeFromPod, "/../../pod" + uid + "/A", true},
+		{nodeFromPod, "/../../pod" + static + "/A", true},
+		{nodeFromPod, "/../../../besteffort/pod" + uid + "/A", true},
+		{nodeFromPod, "/../../kubepods-burstable-pod0a1b.slice/cri-containerd-A.scope", true},
+		{nodeFromPod, "/../../../../system.slice/kubelet.service", false},
+		{node, "/podman.slice", false},
+		{node, "/pod" + uid + "0", false},
+	} {
+		expand := func(path string) membership {
+			return parseCgroup([]byte("0::" + strings.ReplaceAll(path, "A", string(idA)) + "\n"))
+		}
+		if got := expand(tt.path).pod(expand(tt.node)); got != tt.want {
+			t.Errorf("%s, where the node's first process is in %s: %v", tt.path, tt.node, got)
+		}
+	}
+}

@@ -11,6 +11,10 @@ import (
 // closed; and if one of them is of a FUSE server of the process' friends, that
 // can take as long as they like. Nothing but a fatal signal ends the wait.
 //
+// The arguments, in cmdline, are read out of the process' memory. That has a lock,
+// too, which the process holds while it maps a file; and such a server can draw
+// that out as well (fuse_file_mmap in the kernel's fs/fuse/file.c).
+//
 // So such reads are done on the side. One that does not come back in time is
 // given up, which costs a thread until this program ends, and nothing of that
 // process is read any more.

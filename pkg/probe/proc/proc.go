@@ -57,8 +57,8 @@ func (fsys FS) link(pid int, elem ...string) (string, error) {
 	return string(text), err
 }
 
-// readAccess is read for a file of a process that the kernel tells only to who
-// may trace it: see patiently.
+// readAccess is read for a file of a process that the process can keep who reads
+// it waiting for: see patiently.
 func (fsys FS) readAccess(pid int, elem ...string) ([]byte, error) {
 	return patiently(pid, func() ([]byte, error) {
 		return fsys.read(append([]string{strconv.Itoa(pid)}, elem...)...)

@@ -238,7 +238,7 @@ func (fsys FS) Namespace(pid int, typ string) (string, error) {
 // its program first; none for a thread of the kernel's. They are whatever the
 // process has made of them since.
 func (fsys FS) Arguments(pid int) ([]string, error) {
-	text, err := fsys.read(strconv.Itoa(pid), "cmdline")
+	text, err := fsys.readAccess(pid, "cmdline")
 	if err != nil {
 		return nil, fmt.Errorf("read the arguments of pid %d: %w", pid, err)
 	}

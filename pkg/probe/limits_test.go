@@ -41,3 +41,55 @@ func TestLongPrograms(t *testing.T) {
 		}
 	}
 }
+
+// TestKept has a process whose threads have equal stacks, and then ever others,
+// of the greatest length and short ones.
+func TestKept(t *testing.T) {
+	for name, test := range map[string]struct{ length, want int }{
+		"long":  {bpf.MaxInstructions, maxInstructions / bpf.MaxInstructions},
+		"short": {1, maxStacks},
+	} {
+		program := make(bpf.Filter, test.length)
+		reading := func(k int) *ptrace.Reading {
+			program[0] = bpf.Instruction{Op: bpf.RetK, K: uint32(k)}
+			return &ptrace.Reading{Filters: [][]byte{program.Encode(native().ByteOrder())}}
+		}
+		var kept kept
+		first := reading(0)
+		for i := range 2 * maxStacks {
+			r := first
+			if i > 0 {
+				r = reading(0)
+			}
+			if !kept.keep(r) || &r.Filters[0][0] != &first.Filters[0][0] {
+				t.Fatalf("%s: an equal stack takes room", name)
+			}
+		}
+		n := 1
+		for n <= 2*test.want && kept.keep(reading(n)) {
+			n++
+		}
+		if n != test.want {
+			t.Errorf("%s: %d different stacks are kept, want %d", name, n, test.want)
+		}
+		if kept.keep(reading(n)) || !kept.keep(reading(0)) {
+			t.Errorf("%s: one that is kept is no longer, or another is", name)
+		}
+	}
+}
+
+// TestTooManyThreads tells what can be done, where something can.
+func TestTooManyThreads(t *testing.T) {
+	c := &collector{req: Request{MaxThreads: 7}}
+	one := newTarget(c, "pid://1", []proc.Process{{PID: 1}})
+	one.single = true
+	want := "read the threads: only the first 7 were looked at"
+	if got := one.tooManyThreads().Error(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	many := newTarget(c, "container://1", []proc.Process{{PID: 1}})
+	want += ": ask for others of its processes by their PID on the node"
+	if got := many.tooManyThreads().Error(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/ptrace"
@@ -47,8 +46,7 @@ func (t *target) count(p proc.Process, threads []proc.Thread, readings map[int]r
 // it be written.
 func (t *target) stack(r *ptrace.Reading) (int, error) {
 	if _, known := t.stacks[keyOf(r)]; !known && (len(t.stacksOf) >= maxStacks || t.length >= maxInstructions) {
-		return wire.NoStack, t.limit(&wire.Problem{Code: wire.CodeTooManyStacks, Op: "write the filters",
-			Detail: fmt.Sprintf("there are others than the first %d different stacks of filters, of %d instructions", len(t.stacksOf), t.length)})
+		return wire.NoStack, t.limit(tooManyStacks("write the filters", len(t.stacksOf), t.length))
 	}
 	before := t.collector.length
 	id, err := t.intern(r)

@@ -81,8 +81,7 @@ func (t *target) read(ctx context.Context, processes []proc.Process) error {
 			return t.limit(unfinished(ctx, &wire.Problem{Op: "read the threads"}))
 		}
 		if t.threads >= t.req.MaxThreads {
-			return t.limit(&wire.Problem{Code: wire.CodeTooManyThreads, Op: "read the threads",
-				Detail: fmt.Sprintf("only the first %d were looked at", t.threads), Remedy: "raise --max-threads-per-target"})
+			return t.limit(t.tooManyThreads())
 		}
 		if err := t.readProcess(ctx, p); err != nil {
 			return err
@@ -109,7 +108,11 @@ func (t *target) readProcess(ctx context.Context, p proc.Process) error {
 			continue
 		}
 		for _, p := range problems {
-			if err := t.problem(p); err != nil {
+			write := t.problem
+			if p.Code == wire.CodeTooManyStacks {
+				write = t.limit
+			}
+			if err := write(p); err != nil {
 				return err
 			}
 		}
@@ -119,9 +122,17 @@ func (t *target) readProcess(ctx context.Context, p proc.Process) error {
 		}
 		if more {
 			t.threads = t.req.MaxThreads
-			return t.limit(&wire.Problem{PID: p.PID, Code: wire.CodeTooManyThreads, Op: "read the threads",
-				Detail: fmt.Sprintf("only the first %d of the container were looked at", t.req.MaxThreads), Remedy: "raise --max-threads-per-target"})
+			return t.limit(t.tooManyThreads())
 		}
 		return nil
 	}
+}
+
+// tooManyThreads is the problem of more threads than are looked at.
+func (t *target) tooManyThreads() *wire.Problem {
+	p := &wire.Problem{Code: wire.CodeTooManyThreads, Op: "read the threads", Detail: fmt.Sprintf("only the first %d were looked at", t.req.MaxThreads)}
+	if !t.single {
+		p.Remedy = "ask for others of its processes by their PID on the node"
+	}
+	return p
 }

@@ -49,6 +49,7 @@ func (t *target) readThreads(ctx context.Context, threads []proc.Thread) (readin
 		}
 		groups[g] = append(groups[g], thread)
 	}
+	var kept kept
 	for _, g := range order {
 		thread, r, failed := t.readOneOf(ctx, t.byPreference(groups[g]))
 		if r == nil {
@@ -57,6 +58,10 @@ func (t *target) readThreads(ctx context.Context, threads []proc.Thread) (readin
 			continue
 		}
 		problems = append(problems, failed...)
+		if !kept.keep(r) {
+			problems = append(problems, tooManyStacks("read the filters", len(kept.readings), kept.length))
+			break
+		}
 		for _, member := range groups[g] {
 			readings[member.TID] = reading{r, member.TID != thread.TID}
 		}

@@ -77,8 +77,9 @@ func (t *Tracer) try(ctx context.Context, thread proc.Thread) (*Reading, error) 
 	t.worker.calls <- c
 
 	// The worker keeps the deadline by itself where it can: everywhere but in
-	// PTRACE_SEIZE, which waits for as long as the thread's process is in an
-	// execve, and no signal takes it out of there. Then the worker is left
+	// PTRACE_SEIZE, and in what it reads right after that, which wait for as long
+	// as the thread's process is in an execve, and no signal takes them out of
+	// there. Then the worker is left
 	// behind. It detaches, by ending, when it gets out.
 	grace := time.NewTimer(t.timeout + time.Second)
 	defer grace.Stop()

@@ -8,8 +8,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -523,4 +525,36 @@ func TestKilled(t *testing.T) {
 	if n := p.finish(); n != 0 {
 		t.Errorf("read(2) was interrupted %d times", n)
 	}
+}
+
+// TestVerifyWaits has verify wait for something that another goroutine does, on
+// the one processor that there is. If nothing else could run meanwhile, nobody
+// could give the worker up.
+func TestVerifyWaits(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	identity, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer identity.Close()
+	// It ends the wait should the goroutine not.
+	last := exec.Command("sleep", "10")
+	last.ExtraFiles = []*os.File{end}
+	if err := last.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end.Close()
+	var ran atomic.Bool
+	go func() {
+		ran.Store(true)
+		last.Process.Kill()
+	}()
+	w := worker{buf: new(buffer)}
+	if errno := w.verify(int(identity.Fd()), 1); errno != unix.ESRCH {
+		t.Errorf("verify of nothing: %v", errno)
+	}
+	if !ran.Load() {
+		t.Error("nothing else ran while it waited")
+	}
+	last.Wait()
 }

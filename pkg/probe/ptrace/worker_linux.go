@@ -124,10 +124,7 @@ func (w *worker) read(c call) (out outcome) {
 	// From here on the TID is not given to another until it is reaped by us.
 	out.held = true
 	out.step = stepVerify
-	if w.abandoned.Load() {
-		return out
-	}
-	if out.errno = w.verify(identity, c.thread.Start); out.errno != 0 {
+	if out.errno = w.verify(identity, c.thread.Start); out.errno != 0 || w.abandoned.Load() {
 		return out
 	}
 	if out.errno = w.ticker.start(tick); out.errno != 0 {
@@ -148,8 +145,12 @@ func (w *worker) read(c call) (out outcome) {
 // verify checks that the thread that is traced is the one that was meant, and
 // not a later one with its TID. An open file of a thread's /proc directory is
 // that thread's for good.
+//
+// To read it may take as long as PTRACE_SEIZE, if the thread executes another
+// program in between (see package proc), and the thread is not stopped yet: so
+// Go's scheduler is told.
 func (w *worker) verify(identity int, start uint64) syscall.Errno {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(identity), uintptr(unsafe.Pointer(&w.buf.code)), uintptr(len(w.buf.code)))
+	n, _, errno := unix.Syscall(unix.SYS_READ, uintptr(identity), uintptr(unsafe.Pointer(&w.buf.code)), uintptr(len(w.buf.code)))
 	if errno != 0 {
 		return errno
 	}

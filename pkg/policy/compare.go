@@ -170,12 +170,16 @@ func newLister(p *pair, a, b *Policy) *lister {
 // list calls yield for each difference in a region, still without a witness, and
 // with the diagram of its condition.
 func (l *lister) list(r region, yield func(d Difference, holds bdd.Ref) error) error {
-	for i, leaf := range l.m.Leaves(r.sub) {
+	full := func() bool { return l.listed == maxListed || l.conditions.full() }
+	if l.truncated && full() {
+		return nil
+	}
+	for i, leaf := range l.conditions.leavesOf(r.sub) {
 		if leaf == same {
 			continue
 		}
 		var holds bdd.Ref
-		if l.listed == maxListed || i > maxOutcomes || l.m.Try(compareNodes, func() { holds = l.m.Is(r.sub, leaf) }) != nil {
+		if full() || i > maxOutcomes || l.m.Try(compareNodes, func() { holds = l.m.Is(r.sub, leaf) }) != nil {
 			l.truncated = true
 			return nil
 		}

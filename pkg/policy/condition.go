@@ -76,12 +76,14 @@ type conditions struct {
 	// One of these is m, the other is made when it is needed.
 	sequential, interleaved *bdd.Manager
 	done                    map[bdd.Ref]Condition // without naming
-	spent                   int                   // of wordSteps
-	unrelated               int                   // conditions in which no relation was found
+	kept                    int                   // nodes of those
+	leaves                  map[bdd.Ref][]uint64
+	spent                   int // of wordSteps
+	unrelated               int // conditions in which no relation was found
 }
 
 func newConditions(m *bdd.Manager, form Form, kernel bool) *conditions {
-	c := &conditions{m: m, form: form, kernel: kernel, done: map[bdd.Ref]Condition{}}
+	c := &conditions{m: m, form: form, kernel: kernel, done: map[bdd.Ref]Condition{}, leaves: map[bdd.Ref][]uint64{}}
 	*c.manager(form) = m
 	return c
 }
@@ -116,7 +118,25 @@ const (
 	// Managers. Policies from practice need half of it. What comes later has no
 	// words.
 	wordSteps = 1 << 18
+	// keptNodes is how many nodes all conditions of a list may have: each has a
+	// diagram of its own, however much of it the Manager holds once for them all.
+	// Policies from practice need some 7,000.
+	keptNodes = 1 << 21
 )
+
+// leavesOf returns the distinct values of a sub-diagram of what is listed. They are
+// looked for once: thousands of runs of numbers can have the same.
+func (c *conditions) leavesOf(f bdd.Ref) []uint64 {
+	list, ok := c.leaves[f]
+	if !ok {
+		list = c.m.Leaves(f)
+		c.leaves[f] = list
+	}
+	return list
+}
+
+// full tells that there may be no more conditions.
+func (c *conditions) full() bool { return c.kept >= keptNodes }
 
 // of returns the condition that a Boolean diagram of c.m, on which arch and nr
 // have no influence, is of a scope.
@@ -124,6 +144,7 @@ func (c *conditions) of(s Scope, f bdd.Ref) (*Condition, error) {
 	condition, ok := c.done[f]
 	if !ok {
 		condition = Condition{form: c.form, diagram: c.m.Export(f)}
+		c.kept += condition.diagram.Size()
 		if c.spent < wordSteps {
 			before := c.steps()
 			var err error

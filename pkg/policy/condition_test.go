@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy/internal/bdd"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
@@ -184,5 +185,51 @@ func TestRows(t *testing.T) {
 		if rows, complete := d.Condition.Rows(10); complete || len(rows) != 10 {
 			t.Errorf("%d rows of at most 10, complete is %v", len(rows), complete)
 		}
+	}
+}
+
+// TestLargeConditions lists conditions that share nearly all of a large diagram, which
+// each of them would have for itself.
+func TestLargeConditions(t *testing.T) {
+	const bits, factor = 0x3ff, 0xff
+	p := mustOf(t, bpf.Stack{{
+		stmt(bpf.LdAbsW, offNR), jump(bpf.JgtK, bits, 12, 0), stmt(bpf.AndK, bits), stmt(bpf.Tax, 0),
+		stmt(bpf.LdAbsW, offIP), stmt(bpf.AndK, bits), jump(bpf.JeqX, 0, 7, 0),
+		stmt(bpf.LdAbsW, lo(0)), stmt(bpf.AndK, factor), stmt(bpf.Tax, 0), stmt(bpf.LdAbsW, lo(1)), stmt(bpf.AndK, factor), stmt(bpf.MulX, 0),
+		jump(bpf.JsetK, 0x100, 1, 0), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm),
+	}})
+	size := func(seen map[*bdd.Diagram]bool, c *Condition) (n int) {
+		if !seen[c.diagram] {
+			n = c.diagram.Size()
+		}
+		seen[c.diagram] = true
+		return n
+	}
+	most := keptNodes + p.diagram.Size()
+
+	part, err := p.Partition(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, seen := 0, map[*bdd.Diagram]bool{}
+	for _, r := range part.Rules {
+		for _, d := range r.Decisions {
+			total += size(seen, d.Condition)
+		}
+	}
+	if !part.Truncated || total > most || len(part.Rules) < 2 {
+		t.Errorf("Partition has %d rules of %d nodes, truncated: %v", len(part.Rules), total, part.Truncated)
+	}
+
+	c, err := Compare(mustOf(t, nil), p, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, seen = 0, map[*bdd.Diagram]bool{}
+	for _, d := range c.Differences {
+		total += size(seen, d.Condition)
+	}
+	if c.Relation != Tighter || !c.Truncated || total > most || len(c.Differences) < 2 {
+		t.Errorf("Compare: %v, %d differences of %d nodes, truncated: %v", c.Relation, len(c.Differences), total, c.Truncated)
 	}
 }

@@ -153,7 +153,7 @@ func (l *linter) outcomes(abi syscalls.ABI, name string) []Outcome {
 
 func (l *linter) outcomesOf(abi syscalls.ABI, nr uint32) []Outcome {
 	var list []Outcome
-	for _, leaf := range l.m.Leaves(descend(l.m, l.arch(abi), levelNR, nr)) {
+	for _, leaf := range l.conditions.leavesOf(descend(l.m, l.arch(abi), levelNR, nr)) {
 		list = append(list, outcome(leaf))
 	}
 	return list
@@ -292,7 +292,7 @@ func (l *linter) partly(native syscalls.ABI, call syscalls.Syscall, other syscal
 		}
 		f, g := descend(l.m, l.arch(native), levelNR, call.Number), descend(l.m, l.arch(other), levelNR, nr)
 		open = l.m.Apply(l.opened, low(f), low(g))
-	}) != nil || open == bdd.False {
+	}) != nil || open == bdd.False || l.conditions.full() {
 		return nil, nil
 	}
 	arch := native.AuditArch()

@@ -55,14 +55,14 @@ func (p *Policy) Partition(o Options) (*Partition, error) {
 	total := 0
 	for _, r := range list {
 		rule := Rule{Scope: r.Scope}
-		leaves := m.Leaves(r.sub)
-		if total += len(leaves); total > maxListed {
+		leaves := conditions.leavesOf(r.sub)
+		if total += len(leaves); total > maxListed || conditions.full() {
 			result.Truncated = true
 			return result, nil
 		}
 		for i, leaf := range leaves {
 			var holds bdd.Ref
-			if i == maxOutcomes || m.Try(compareNodes, func() { holds = m.Is(r.sub, leaf) }) != nil {
+			if i == maxOutcomes || conditions.full() || m.Try(compareNodes, func() { holds = m.Is(r.sub, leaf) }) != nil {
 				result.Truncated = true
 				break
 			}

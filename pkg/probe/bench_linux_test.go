@@ -50,7 +50,7 @@ func BenchmarkNode(b *testing.B) {
 			b.Fatal(err)
 		}
 		cpu = append(cpu, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
-		rss = max(rss, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+		rss = max(rss, int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss))
 		size = int64(len(out))
 		held = append(held, checkFullNode(b, out, containers, processes)...)
 	}

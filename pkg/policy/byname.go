@@ -123,6 +123,7 @@ func CompareByName(a, b *Policy, x, y []syscalls.ABI) (*ByName, error) {
 	n.lister = newLister(p, a, b)
 	n.alike = p.m.NewOp(false, n.outcomes)
 	n.zero = p.m.NewOp(true, func(zero, _ uint64) uint64 { return zero })
+	n.forget()
 	n.load()
 	for i := range pairs {
 		if err := n.compare(&pairs[i]); err != nil {
@@ -159,10 +160,24 @@ type namer struct {
 	other *bdd.Manager
 	fits  bool
 
+	// What was found of diagrams of m: many calls can have the same one.
+	moved map[movedKey]bdd.Ref  // g's, with the arguments where a has them
+	looks map[bdd.Ref][6]uint64 // the bits of each argument that are looked at
+
 	alike *bdd.Op // pairs outcomes
 	zero  *bdd.Op // keeps what is for 0
 	found directions
 	out   *ByName
+}
+
+type movedKey struct {
+	sub      bdd.Ref // of other
+	position [6]int
+}
+
+// forget is for when m was put back to what it was.
+func (n *namer) forget() {
+	n.moved, n.looks = map[movedKey]bdd.Ref{}, map[bdd.Ref][6]uint64{}
 }
 
 // load takes apart what the policies do under their native ABIs.
@@ -180,11 +195,15 @@ func (n *namer) load() {
 // sides returns what the policies do with a call, b's arguments where a has them.
 func (n *namer) sides(c *counterpart) (f, g bdd.Ref) {
 	f = descend(n.m, n.f, levelNR, c.nrX)
-	sub := n.other.Export(descend(n.other, n.g, levelNR, c.nrY))
-	g = n.m.Reorder(sub, func(level int) int {
-		w, bit := n.b.form.bitOf(level)
-		return n.form.level(c.word(w), bit)
-	})
+	key := movedKey{descend(n.other, n.g, levelNR, c.nrY), c.position}
+	g, ok := n.moved[key]
+	if !ok {
+		g = n.m.Reorder(n.other.Export(key.sub), func(level int) int {
+			w, bit := n.b.form.bitOf(level)
+			return n.form.level(c.word(w), bit)
+		})
+		n.moved[key] = g
+	}
 	return f, g
 }
 
@@ -219,6 +238,7 @@ func (n *namer) compare(c *counterpart) error {
 		})
 		if err != nil {
 			limits, comparable, root, ofB = nil, true, n.unknown(), false
+			n.forget()
 		}
 	}
 	n.out.Limits = append(n.out.Limits, limits...)
@@ -292,9 +312,19 @@ func (n *namer) param(c *counterpart, i int) string {
 
 // dependsOn tells whether bits of an argument have influence on f.
 func (n *namer) dependsOn(f bdd.Ref, arg int, bits uint64) bool {
-	found := false
-	n.m.Visit(f, func(_ bdd.Ref, level int) { found = found || n.isBit(level, arg, bits) })
-	return found
+	looks, ok := n.looks[f]
+	if !ok {
+		n.m.Visit(f, func(_ bdd.Ref, level int) {
+			if level == bdd.LeafLevel {
+				return
+			}
+			if w, bit := n.form.bitOf(level); w >= wordArg0High {
+				looks[(w-wordArg0High)/2] |= 1 << (bit + 32*int(1-w%2))
+			}
+		})
+		n.looks[f] = looks
+	}
+	return looks[arg]&bits != 0
 }
 
 // narrow returns f for those bits of an argument being 0.

@@ -67,6 +67,18 @@ func BenchmarkHostile(b *testing.B) {
 			}
 		})
 	}
+	// One condition of thousands of nodes, for all calls.
+	large := mustOf(b, bpf.Stack{{
+		stmt(bpf.LdAbsW, lo(0)), stmt(bpf.AndK, 0xff), stmt(bpf.Tax, 0), stmt(bpf.LdAbsW, lo(1)), stmt(bpf.AndK, 0xff), stmt(bpf.MulX, 0),
+		jump(bpf.JsetK, 0x100, 1, 0), stmt(bpf.RetK, allow), stmt(bpf.RetK, eperm),
+	}})
+	b.Run("CompareByName", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := CompareByName(large, large, machine.ABIs, syscalls.OfMachine("arm64")); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("Lint", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := x.Lint(machine.ABIs); err != nil {

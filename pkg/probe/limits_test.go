@@ -93,3 +93,17 @@ func TestTooManyThreads(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestKilled has a container whose only thread is being killed by its filters: in
+// a mode that has no name. It has ended, and the run goes on.
+func TestKilled(t *testing.T) {
+	c := &collector{sink: wire.NewWriter(io.Discard, "test")}
+	target := newTarget(c, "container://1", []proc.Process{{PID: 1}})
+	thread := proc.Thread{PID: 1, TID: 1, State: 'R', Confinement: proc.Confinement{Seccomp: 3, Filters: 1}}
+	if err := target.count(target.processes[0], []proc.Thread{thread}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.report(); err != nil || target.problems[wire.CodeExited] != 1 {
+		t.Errorf("error %v, problems %v", err, target.problems)
+	}
+}

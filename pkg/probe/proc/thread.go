@@ -38,9 +38,14 @@ type Confinement struct {
 // Unknown is Confinement.Filters where the kernel does not tell.
 const Unknown = -1
 
-// Dead reports whether the thread has ended and waits to be reaped, so that it
-// will never run again.
-func (t Thread) Dead() bool { return t.State == 'Z' || t.State == 'X' }
+// modeDead is SECCOMP_MODE_DEAD of kernel/seccomp.c: its own filters have the
+// thread killed, and it is about to end. That can take long, with much memory to
+// free or a core to dump.
+const modeDead = 3
+
+// Dead reports whether the thread has ended and waits to be reaped, or is about
+// to, so that it will never run again.
+func (t Thread) Dead() bool { return t.State == 'Z' || t.State == 'X' || t.Seccomp == modeDead }
 
 // Threads returns the threads of a process, its main thread first. Where there
 // are more than limit, more is true. Threads that end meanwhile are left out;

@@ -22,5 +22,6 @@ func startedNS(ticks uint64) int64 {
 	if unix.ClockGettime(unix.CLOCK_REALTIME, &now) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil || ticks > uint64(up.Nano())/tick {
 		return 0
 	}
-	return now.Nano() - up.Nano() + int64(ticks)*tick
+	// A clock that nobody has set may be behind the machine's own age.
+	return max(now.Nano()-up.Nano()+int64(ticks)*tick, 0)
 }

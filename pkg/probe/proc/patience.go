@@ -78,15 +78,24 @@ func patiently(pid int, f func() ([]byte, error)) ([]byte, error) {
 	r.work <- f
 	timeout := time.NewTimer(most)
 	defer timeout.Stop()
-	select {
-	case got := <-r.done:
+	finish := func(got result) ([]byte, error) {
 		select {
 		case idle <- r:
 		default:
 			close(r.work)
 		}
 		return got.text, got.err
+	}
+	select {
+	case got := <-r.done:
+		return finish(got)
 	case <-timeout.C:
+	}
+	// On a busy machine it may have come back all the same.
+	select {
+	case got := <-r.done:
+		return finish(got)
+	default:
 	}
 	hanging.Lock()
 	if hanging.pids == nil {

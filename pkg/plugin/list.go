@@ -101,10 +101,7 @@ func (o *listOptions) Complete(probe *probeFlags, pods *podFlags, output *output
 	if o.Selection, err = o.selection(pods, args); err != nil {
 		return err
 	}
-	human := printer.Human{Color: output.color}
-	wide := human
-	wide.Wide = true
-	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human, "wide": wide}); err != nil {
+	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {
 		return err
 	}
 	if o.Local != nil {
@@ -280,7 +277,7 @@ func (l *lister) others(node string, r *report.Report, asked []target.Container)
 	for _, c := range asked {
 		known[c.ID] = true
 	}
-	byPID := func(a, b *report.Target) int { return cmp.Compare(a.PID, b.PID) }
+	byPID := func(a, b *report.Target) int { return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.ID, b.ID)) }
 	for _, t := range slices.SortedFunc(maps.Values(r.Targets), byPID) {
 		if known[t.ID] {
 			continue

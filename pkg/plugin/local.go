@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
@@ -39,11 +38,7 @@ func (thisMachine) Read(ctx context.Context, req probe.Request) (*report.Report,
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			signal.Notify(signals, s)
-		}
-	}
+	probepod.NotifySignals(signals)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
 
@@ -54,4 +55,11 @@ func (f *outputFlags) printer(own map[string]printers.ResourcePrinter) (printers
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(own)), func(s string) bool { return s == "" })
 	formats := slices.Concat(names, f.data.AllowedFormats(), f.template.AllowedFormats())
 	return nil, fmt.Errorf("output format %q: want one of %s", f.format, strings.Join(formats, ", "))
+}
+
+// humanAndWide are the printers of a command whose output for people has a wide form.
+func humanAndWide(human printer.Human) map[string]printers.ResourcePrinter {
+	wide := human
+	wide.Wide = true
+	return map[string]printers.ResourcePrinter{"": human, "wide": wide}
 }

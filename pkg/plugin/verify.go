@@ -85,10 +85,7 @@ func (o *verifyOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	if o.Selection, err = pods.selection(args); err != nil {
 		return err
 	}
-	human := printer.Human{Color: output.color}
-	wide := human
-	wide.Wide = true
-	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human, "wide": wide}); err != nil {
+	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {
 		return err
 	}
 	probe.keepGoing = true

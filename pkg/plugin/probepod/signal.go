@@ -30,13 +30,7 @@ var (
 func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		// nohup and shells' background jobs have some of them ignored:
-		// then they stay so.
-		if !signal.Ignored(s) {
-			signal.Notify(signals, s)
-		}
-	}
+	NotifySignals(signals)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -67,6 +61,17 @@ func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
 			cancel(nil)
 		}
 	})
+}
+
+// NotifySignals has the signals sent to a channel that end a command in good order.
+func NotifySignals(signals chan<- os.Signal) {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		// nohup and shells' background jobs have some of them ignored:
+		// then they stay so.
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 }
 
 // sayLeft prints the commands that delete the pods that may be there.

@@ -30,8 +30,9 @@ type apiServer struct {
 	t *testing.T
 	*httptest.Server
 
-	onCreate, onList, onLog, onDelete func(w http.ResponseWriter, r *http.Request) bool
-	onCreated                         func(*corev1.Pod) // sets the pod's status
+	onCreate, onList, onLog, onDelete, onNamespace func(w http.ResponseWriter, r *http.Request) bool
+
+	onCreated func(*corev1.Pod) // sets the pod's status
 
 	mu      sync.Mutex
 	pods    map[string]*corev1.Pod
@@ -47,6 +48,7 @@ func newAPIServer(t *testing.T) *apiServer {
 	s := &apiServer{t: t, pods: make(map[string]*corev1.Pod), earlier: make(map[string]bool)}
 	s.changed = sync.NewCond(&s.mu)
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/namespaces/{ns}", s.getNamespace)
 	mux.HandleFunc("POST /api/v1/namespaces/{ns}/pods", s.create)
 	mux.HandleFunc("GET /api/v1/namespaces/{ns}/pods", s.listOrWatch)
 	mux.HandleFunc("GET /api/v1/pods", s.listOrWatch)
@@ -97,7 +99,26 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
 	if s.onCreate != nil && s.onCreate(w, r) {
 		return
 	}
+	if r.URL.Query().Get("dryRun") != "" {
+		answer(w, new(corev1.Pod))
+		return
+	}
 	answer(w, s.store(r))
+}
+
+// getNamespace answers with a namespace of whatever name, unless a hook has another.
+func (s *apiServer) getNamespace(w http.ResponseWriter, r *http.Request) {
+	if s.onNamespace != nil && s.onNamespace(w, r) {
+		return
+	}
+	answer(w, namespace(r.PathValue("ns"), nil))
+}
+
+func namespace(name string, labels map[string]string) *corev1.Namespace {
+	return &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: labels},
+	}
 }
 
 // store keeps the pod of a request that creates one.

@@ -103,8 +103,10 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxConcurrent)
-	for _, request := range requests {
-		g.Go(func() error { return r.node(ctx, request.normal()) })
+	if r.fail(r.checkNamespace(ctx, requests[0])) == nil {
+		for _, request := range requests {
+			g.Go(func() error { return r.node(ctx, request.normal()) })
+		}
 	}
 	g.Wait() // and end ctx
 	r.sweeping.Wait()

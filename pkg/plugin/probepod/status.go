@@ -233,9 +233,8 @@ func (p *probe) refusal(err error) error {
 	switch {
 	case failure.IsRBAC(err), apierrors.IsUnauthorized(err):
 		return p.permission("create", "").Of(op, err)
-	case strings.Contains(text, "violates PodSecurity"):
-		return explain(ErrPodSecurity, "let privileged pods into the namespace by `"+p.opts.kubectl()+" label --overwrite namespace "+ns+
-			" pod-security.kubernetes.io/enforce=privileged`, or name another by --probe-namespace")
+	case violatesPodSecurity(err):
+		return explain(ErrPodSecurity, p.opts.podSecurityRemedy())
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
 		return explain(ErrQuota, "see `kubectl describe quota -n "+ns+"`, or name another namespace by --probe-namespace")
 	case p.opts.ServiceAccount != "" && strings.Contains(text, "error looking up service account"):
@@ -243,7 +242,7 @@ func (p *probe) refusal(err error) error {
 	case p.opts.PriorityClass != "" && strings.Contains(text, "no PriorityClass with name"):
 		return explain(ErrRefused, "name a priority class by --priority-class; see `"+p.opts.kubectl()+" get priorityclasses`")
 	case apierrors.IsNotFound(err):
-		return explain(ErrRefused, "create the namespace by `kubectl create namespace "+ns+"`, or name another by --probe-namespace")
+		return explain(ErrRefused, p.namespaceRemedy())
 	case strings.Contains(text, "admission webhook"), strings.Contains(text, "failed calling webhook"), strings.Contains(text, "ValidatingAdmissionPolicy"):
 		return explain(ErrRefused, "a policy of the cluster refuses the pod: have it exempted, or name another namespace by --probe-namespace")
 	case refused(err):

@@ -16,6 +16,7 @@ type cleanupFlags struct {
 	namespace     string
 	allNamespaces bool
 	all           bool
+	kept          bool
 	dryRun        string
 	output        string
 }
@@ -29,10 +30,10 @@ func newCleanupCommand(c *common, name string) *cobra.Command {
 		Long: `Delete the probe pods of runs that were killed before they could do so.
 
 There is seldom need: every run deletes its own pods, and those of earlier runs in
-the same namespace that are past their deadline. This does not wait for that. Pods of
-runs that may be under way are left alone, and named; --all deletes them too, which
-fails these runs. Pods that have the labels of probe pods, and are none, are never
-deleted.
+the same namespace that are past their deadline. This does not wait for that. Pods
+that --keep-probe has kept are left alone, and named, and so are those of runs that
+may be under way. --kept deletes the former too, and --all both, which fails the runs
+that are. Pods that have the labels of probe pods, and are none, are never deleted.
 
 Exit code: 0, also if there is nothing to delete; 2 if a pod could not be deleted, or
 on another error.`,
@@ -55,7 +56,8 @@ on another error.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods")
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "Probe pods of all namespaces")
-	flags.BoolVar(&f.all, "all", false, "Also those of runs that may be under way")
+	flags.BoolVar(&f.all, "all", false, "Also those of runs that may be under way, and those that were kept")
+	flags.BoolVar(&f.kept, "kept", false, "Also those that --keep-probe has kept")
 	flags.StringVar(&f.dryRun, "dry-run", "none", "Only say what would be deleted: none, client")
 	flags.StringVarP(&f.output, "output", "o", "", "Output format: name")
 	return cmd
@@ -63,7 +65,7 @@ on another error.`,
 
 // options are what the flags say; namespace is that of --namespace.
 func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error) {
-	o := probepod.CleanupOptions{Namespace: f.namespace, All: f.all, DryRun: f.dryRun == "client"}
+	o := probepod.CleanupOptions{Namespace: f.namespace, All: f.all, Kept: f.kept, DryRun: f.dryRun == "client"}
 	switch {
 	case namespace != "":
 		return o, errors.New("--namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace")

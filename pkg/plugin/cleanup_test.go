@@ -33,6 +33,7 @@ func TestCleanupCommand(t *testing.T) {
 		{"cleanup -o name", some, nil, kube, 0, "pod/seccomp-probe-a-aaaaa\n", left},
 		{"cleanup --dry-run=client", some, nil, probepod.CleanupOptions{Namespace: "kube-system", DryRun: true}, 0, "pod kube-system/seccomp-probe-a-aaaaa deleted (dry run)\n", left},
 		{"cleanup --all --probe-namespace tools", nil, nil, probepod.CleanupOptions{Namespace: "tools", All: true}, 0, "", "nothing to delete in namespace tools\n"},
+		{"cleanup --kept", some, nil, probepod.CleanupOptions{Namespace: "kube-system", Kept: true}, 0, deleted, left},
 		{"cleanup -A", some[1:], nil, probepod.CleanupOptions{}, 0, "", left + "nothing to delete in any namespace\n"},
 		{"cleanup", failed, nil, kube, 2, deleted, left + "error: delete probe pod kube-system/x: you may not\n"},
 		{"cleanup", nil, errors.New("list probe pods: no"), kube, 2, "", "error: list probe pods: no\n"},

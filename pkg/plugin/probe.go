@@ -41,6 +41,7 @@ type probeFlags struct {
 	pullSecrets    []string
 	serviceAccount string
 	priorityClass  string
+	keep           bool
 	allThreads     bool
 	dryRun         string
 	dryPrinter     printers.ResourcePrinter // of dryRun, by the flag output
@@ -58,6 +59,7 @@ func (f *probeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods; it must admit privileged ones")
 	flags.DurationVar(&f.timeout, "timeout", probepod.DefaultTimeout, "How long reading may take, pulling the image included")
 	flags.StringVar(&f.dryRun, "dry-run", "none", "With client, print the probe's pods with -o yaml or -o json and create none: none, client")
+	flags.BoolVar(&f.keep, "keep-probe", false, "Do not delete the probe's pods: print the commands that do")
 	flags.BoolVar(&f.leastPrivilege, "least-privilege", false, "Run the probe with the few capabilities that it needs instead of privileged")
 	flags.BoolVar(&f.allThreads, "all-threads", false, "Stop and read every thread, not one of those that look alike in /proc")
 }
@@ -156,6 +158,7 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	}
 	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}}
 	options := f.options(kubectl(c.config))
+	options.Notices = c.ErrOut
 	if f.dry() {
 		return found, &dryProber{options, f.dryPrinter, c.Out}, nil
 	}
@@ -175,6 +178,7 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 		PriorityClass:  f.priorityClass,
 		AllThreads:     f.allThreads,
 		KeepGoing:      f.keepGoing,
+		Keep:           f.keep,
 		Version:        Version,
 		Kubectl:        kubectl,
 	}

@@ -20,7 +20,8 @@ import (
 // CleanupOptions say which probe pods Cleanup deletes.
 type CleanupOptions struct {
 	Namespace string // "": all
-	All       bool   // those of runs that may be under way as well
+	All       bool   // those of runs that may be under way as well, and those that are kept
+	Kept      bool   // those that are kept as well (Options.Keep)
 	DryRun    bool   // none: only tell
 }
 
@@ -72,7 +73,7 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 	g.SetLimit(maxDeletions)
 	for i := range pods.Items {
 		pod, l := &pods.Items[i], &list[i]
-		*l = Leftover{Namespace: pod.Namespace, Name: pod.Name, Left: staying(pod, now, o.All)}
+		*l = Leftover{Namespace: pod.Namespace, Name: pod.Name, Left: o.staying(pod, now)}
 		if l.Left != "" || o.DryRun {
 			continue
 		}
@@ -86,13 +87,17 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 	return list, nil
 }
 
-// staying is why a pod is no leftover, "" if it is one. all is for those of runs
-// that may be under way; a pod that somebody else made is never one.
-func staying(pod *corev1.Pod, now time.Time, all bool) string {
+// staying is why a pod is not deleted, "" if it is. One that somebody else made never
+// is.
+func (o CleanupOptions) staying(pod *corev1.Pod, now time.Time) string {
 	switch {
 	case !made(pod):
 		return "it has the labels of a probe pod, and is none"
-	case all, now.After(over(pod)), ended(pod) && now.Sub(endedAt(pod)) > endedFor:
+	case o.All:
+		return ""
+	case isKept(pod) && !o.Kept:
+		return "it was kept by --keep-probe; --kept deletes it too"
+	case now.After(over(pod)), ended(pod) && now.Sub(endedAt(pod)) > endedFor:
 		return ""
 	case ended(pod):
 		return "its probe has only just ended: its run may be under way"

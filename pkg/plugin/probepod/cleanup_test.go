@@ -33,6 +33,8 @@ func remains(s *apiServer) {
 	forged := leftover("forge", 24*time.Hour)
 	forged.Spec.HostPID = false
 	s.before(forged)
+	s.before(kept("kept0", 24*time.Hour))
+	s.before(kept("kept1", 50*time.Second))
 	elsewhere := leftover("other", 24*time.Hour)
 	elsewhere.Namespace = "tools"
 	s.before(elsewhere)
@@ -65,10 +67,11 @@ func TestCleanup(t *testing.T) {
 		listed  int
 		deleted string
 	}{
-		"namespace": {CleanupOptions{Namespace: DefaultNamespace}, 6, "ended oopod over0"},
-		"all":       {CleanupOptions{Namespace: DefaultNamespace, All: true}, 6, "ended oopod over0 runs0 still"},
-		"cluster":   {CleanupOptions{}, 7, "ended oopod over0 other"},
-		"dry run":   {CleanupOptions{DryRun: true}, 7, "ended oopod over0 other"},
+		"namespace": {CleanupOptions{Namespace: DefaultNamespace}, 8, "ended oopod over0"},
+		"kept":      {CleanupOptions{Namespace: DefaultNamespace, Kept: true}, 8, "ended kept0 oopod over0"},
+		"all":       {CleanupOptions{Namespace: DefaultNamespace, All: true}, 8, "ended kept0 kept1 oopod over0 runs0 still"},
+		"cluster":   {CleanupOptions{}, 9, "ended oopod over0 other"},
+		"dry run":   {CleanupOptions{DryRun: true}, 9, "ended oopod over0 other"},
 		"nothing":   {CleanupOptions{Namespace: "empty"}, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

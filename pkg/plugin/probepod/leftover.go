@@ -60,6 +60,9 @@ func isNameFor(node, name string) bool {
 	return ok && len(suffix) == suffixLength
 }
 
+// isKept reports whether who made a pod wants it kept.
+func isKept(pod *corev1.Pod) bool { return pod.Annotations[AnnotationKeep] == "true" }
+
 // over is when the run of a pod that New made has ended for certain, by the clock
 // of the API server.
 func over(pod *corev1.Pod) time.Time {
@@ -68,8 +71,8 @@ func over(pod *corev1.Pod) time.Time {
 }
 
 // sweep deletes what earlier runs have left in the namespace of the probe pods,
-// where their clients were killed: pods that New made and whose run has ended for
-// certain. now is the time by the clock of the API
+// where their clients were killed: pods that New made, that nobody wants kept, and
+// whose run has ended for certain. now is the time by the clock of the API
 // server, which has dated the pods too: a client's may be wrong by hours.
 //
 // It runs beside a run, which neither waits for it nor fails with it: who may not
@@ -93,7 +96,7 @@ func (r *runner) sweep(ctx context.Context, now time.Time) {
 		if ctx.Err() != nil {
 			break
 		}
-		if !made(pod) || !now.After(over(pod)) {
+		if !made(pod) || isKept(pod) || !now.After(over(pod)) {
 			continue
 		}
 		g.Go(func() error {

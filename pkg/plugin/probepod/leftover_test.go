@@ -31,6 +31,13 @@ func leftover(suffix string, age time.Duration) *corev1.Pod {
 	return pod
 }
 
+// kept is a leftover that its run was told to keep.
+func kept(suffix string, age time.Duration) *corev1.Pod {
+	pod := leftover(suffix, age)
+	pod.Annotations[AnnotationKeep] = "true"
+	return pod
+}
+
 // forgeries are pods that look like a leftover but for one thing.
 var forgeries = map[string]func(*corev1.Pod){
 	"no name label":        func(p *corev1.Pod) { delete(p.Labels, LabelName) },
@@ -109,6 +116,7 @@ func TestSweep(t *testing.T) {
 	longer := leftover("longr", 2*time.Hour)
 	longer.Spec.ActiveDeadlineSeconds = ptr.To(int64(3 * 3600))
 	s.before(longer)
+	s.before(kept("kept0", 24*time.Hour))
 	elsewhere := leftover("other", 24*time.Hour)
 	elsewhere.Namespace = "tools"
 	s.before(elsewhere)

@@ -46,6 +46,10 @@ const Selector = LabelName + "=" + Name + "," + LabelManagedBy + "=" + ManagedBy
 // comes across it.
 const AnnotationTargets = "seccomp.kubectl.dev/targets"
 
+// AnnotationKeep is on a probe pod that the user wants kept (Options.Keep): later
+// runs leave it alone, and so does Cleanup unless it is told otherwise.
+const AnnotationKeep = "seccomp.kubectl.dev/keep"
+
 const (
 	containerName = "probe"
 
@@ -78,6 +82,10 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 	if version == "" {
 		version = "unknown"
 	}
+	annotations := map[string]string{AnnotationTargets: r.list()}
+	if o.Keep {
+		annotations[AnnotationKeep] = "true"
+	}
 	return &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -89,7 +97,7 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 				LabelVersion:   labelValue(version),
 				LabelInstance:  run,
 			},
-			Annotations: map[string]string{AnnotationTargets: r.list()},
+			Annotations: annotations,
 		},
 		Spec: corev1.PodSpec{
 			// Past the scheduler, which a cordoned node or a full one would

@@ -37,7 +37,7 @@ func TestNew(t *testing.T) {
 		{"least-privilege.yaml", Request{Containers: twoTargets}, Options{
 			Image: "example.com/probe:v1", Version: "v1.2.3", Namespace: "tools",
 			LeastPrivilege: true, AllThreads: true, Timeout: 10 * time.Second,
-			PullSecrets: []string{"registry", "mirror"}, ServiceAccount: "prober", PriorityClass: "system-node-critical",
+			PullSecrets: []string{"registry", "mirror"}, ServiceAccount: "prober", PriorityClass: "system-node-critical", Keep: true,
 		}},
 		{"references.yaml", Request{
 			Containers: []target.Container{{

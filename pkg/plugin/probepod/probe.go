@@ -178,6 +178,12 @@ func (p *probe) remove() error {
 	}
 }
 
+// keep leaves the pod where it is, and says how it is deleted.
+func (p *probe) keep() {
+	p.notice(fmt.Sprintf("kept: %s; delete it by `%s`", p, p.deleteCommand(p.pod.Name)))
+	p.forget(p.pod.Name)
+}
+
 // delete deletes the pod once. A pod that is not this run's is left alone.
 func (p *probe) delete(ctx context.Context) error {
 	uid := p.uid

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -35,8 +36,10 @@ type Options struct {
 	PriorityClass  string            // "": as the cluster defaults it
 	AllThreads     bool              // stop and read every thread
 	KeepGoing      bool              // read the other nodes if one fails
+	Keep           bool              // do not delete the pods
 	Version        string            // of the plugin, for the pods' label
 	Kubectl        string            // how a command that is printed begins, with --context and the like; "": kubectl
+	Notices        io.Writer         // what is told at any rate, unlike progress; nil: standard error
 }
 
 func (o Options) namespace() string      { return cmp.Or(o.Namespace, DefaultNamespace) }
@@ -80,8 +83,8 @@ var runIDFunc = func() string {
 //
 // If one node fails the others are given up, unless Options.KeepGoing is set:
 // then Run returns the reports of the others, and *Incomplete tells of it. Every
-// pod is deleted before Run
-// returns, whatever happened; an error that wraps ErrNotDeleted tells of those
+// pod is deleted before Run returns, whatever happened, or with Options.Keep named
+// with the command that deletes it; an error that wraps ErrNotDeleted tells of those
 // that could not be. Reports come with an error where everything was read but a
 // target has changed meanwhile (target.ErrRestarted) or a pod could not be
 // deleted.
@@ -116,18 +119,18 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 		// command does not expect it to succeed.
 		r.fail(interrupted)
 	}
-	kept := errors.Join(r.kept...)
+	left := errors.Join(r.left...)
 	var incomplete error
 	if len(r.failed)+len(r.changed) > 0 {
 		incomplete = &Incomplete{r.failed, r.changed}
 	}
 	switch {
 	case r.first != nil:
-		return nil, errors.Join(r.first, incomplete, kept)
-	case kept == nil:
+		return nil, errors.Join(r.first, incomplete, left)
+	case left == nil:
 		return r.reports, incomplete
 	}
-	return r.reports, errors.Join(incomplete, kept)
+	return r.reports, errors.Join(incomplete, left)
 }
 
 // unique returns targets without those that have the same ID as one before.
@@ -152,7 +155,7 @@ type runner struct {
 	first   error                // why the run failed
 	failed  map[string]error     // why nodes did, if that does not end the run
 	changed map[string]error     // targets that did, by ID
-	kept    []error              // pods that could not be deleted
+	left    []error              // pods that could not be deleted
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
 
 	swept    sync.Once // leftovers are looked for
@@ -176,11 +179,16 @@ func (r *runner) node(ctx context.Context, request Request) error {
 	// The pod is deleted and the targets are looked at again at the same time.
 	changed := make(chan map[string]error, 1)
 	go func() { changed <- p.changed(ctx, rep) }()
-	kept := p.remove()
+	var left error
+	if r.opts.Keep && p.uid != "" && !errors.Is(err, ErrGone) {
+		p.keep()
+	} else {
+		left = p.remove()
+	}
 	moved := <-changed
 
 	r.mu.Lock()
-	r.kept = append(r.kept, kept)
+	r.left = append(r.left, left)
 	maps.Copy(r.changed, moved)
 	if rep != nil {
 		r.reports[request.Node] = rep
@@ -205,6 +213,17 @@ func (r *runner) fail(err error) error {
 	defer r.mu.Unlock()
 	r.first = cmp.Or(r.first, err)
 	return err
+}
+
+// notice tells what is told at any rate.
+func (r *runner) notice(line string) {
+	out := r.opts.Notices
+	if out == nil {
+		out = os.Stderr
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintln(out, terminal.Line(line))
 }
 
 // say writes a line of progress. Nodes and the API server have a say in it.

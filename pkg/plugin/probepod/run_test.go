@@ -339,6 +339,48 @@ func TestDeletedBySomebody(t *testing.T) {
 	}
 }
 
+// TestKeep has pods that are to be kept: they are, and the command that deletes one
+// is told, whatever became of the run.
+func TestKeep(t *testing.T) {
+	for name, test := range map[string]struct {
+		image func(*corev1.Pod)
+		kept  bool
+		kind  error
+	}{
+		"success": {nil, true, nil},
+		"failure": {waiting("ErrImagePull", "dial tcp: no such host"), true, ErrImage},
+		"gone":    {func(pod *corev1.Pod) { pod.DeletionTimestamp = new(metav1.Now()) }, false, ErrGone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newAPIServer(t)
+			s.addWeb(nil)
+			s.onCreated = test.image
+			if test.kind != nil {
+				s.onLog = refuser(400, metav1.StatusReasonBadRequest, "waiting to start")
+			}
+			var notices strings.Builder
+			_, err := Run(t.Context(), s.client(), Options{Keep: true, Kubectl: "kubectl --context=x", Notices: &notices}, requestsFor(web), io.Discard)
+			if !errors.Is(err, test.kind) {
+				t.Errorf("error %v, want %v", err, test.kind)
+			}
+			left := s.left()
+			if !test.kept {
+				if len(left) > 0 || notices.Len() > 0 {
+					t.Errorf("left %v, said %q", left, notices.String())
+				}
+				return
+			}
+			if len(left) != 1 || len(s.deletes) > 0 {
+				t.Fatalf("left %v, %d deleted", left, len(s.deletes))
+			}
+			want := "kept: probe pod kube-system/" + left[0] + " on node node-a; delete it by `kubectl --context=x delete pod " + left[0] + " -n kube-system --ignore-not-found`\n"
+			if notices.String() != want {
+				t.Errorf("said %q, want %q", notices.String(), want)
+			}
+		})
+	}
+}
+
 // TestOneNodeFails fails one of two nodes: the other's pod goes too.
 func TestOneNodeFails(t *testing.T) {
 	s := newAPIServer(t)

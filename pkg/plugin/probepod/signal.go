@@ -101,6 +101,10 @@ func (r *runner) forget(name string) {
 
 // deletion says how a pod is deleted by hand, and what happens otherwise.
 func (r *runner) deletion(name string, until time.Time) string {
-	return fmt.Sprintf("delete the pod by `%s delete pod %s -n %s --ignore-not-found`; it stops by itself by %s",
-		r.opts.kubectl(), name, r.opts.namespace(), until.Format(time.TimeOnly))
+	return fmt.Sprintf("delete the pod by `%s`; it stops by itself by %s", r.deleteCommand(name), until.Format(time.TimeOnly))
+}
+
+// deleteCommand is the command that deletes a pod.
+func (r *runner) deleteCommand(name string) string {
+	return fmt.Sprintf("%s delete pod %s -n %s --ignore-not-found", r.opts.kubectl(), name, r.opts.namespace())
 }

@@ -31,6 +31,7 @@ func collect(args []string, stdout io.Writer) error {
 	})
 	flags.BoolVar(&req.All, "all", false, "read all that has a seccomp mode")
 	flags.BoolVar(&req.Config, "config", false, "read the OCI configurations of containers and kubelet's default")
+	flags.BoolVar(&req.Self, "self", false, "tell of the probe itself, and whether it can read a filter back")
 	flags.Func("localhost", "profile that a target declares", func(arg string) error {
 		ref, path, ok := strings.Cut(arg, "=")
 		if !ok || ref == "" || path == "" {
@@ -50,8 +51,8 @@ func collect(args []string, stdout io.Writer) error {
 		return fmt.Errorf("unexpected argument %q: %s", flags.Arg(0), usage)
 	case !wire.ValidRun(*name):
 		return fmt.Errorf("--run %q: want 1 to %d lower case letters, digits and dashes", *name, wire.MaxRun)
-	case len(req.Targets) == 0 && !req.All:
-		return errors.New("neither --target nor --all")
+	case len(req.Targets) == 0 && !req.All && !req.Self:
+		return errors.New("neither --target nor --all nor --self")
 	case *timeout <= 0:
 		return fmt.Errorf("--timeout %v: want more than 0", *timeout)
 	case req.MaxThreads <= 0:

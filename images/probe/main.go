@@ -1,11 +1,12 @@
 // Command probe runs on a node, in a pod of its own that shares the node's PID
 // namespace. It copies the seccomp filters out of containers and writes them to
 // its standard output in the format of package wire, and what the runtime and
-// kubelet were told about seccomp if it is asked for that. It reads nothing else,
-// writes nowhere else, and talks to nobody.
+// kubelet were told about seccomp if it is asked for that; or what it finds of itself
+// and what the kernel lets it do. It reads nothing else, writes nowhere else, and
+// talks to nobody.
 //
-// The same program is what runs in a reference container of that pod: it waits
-// there to be read.
+// The same program is what runs in a reference container of that pod, and what has a
+// known filter for the probe to try itself on: it waits there to be read.
 package main
 
 import (
@@ -39,7 +40,7 @@ func main() {
 
 const usage = `want one of
   probe collect --run NAME [--all-threads] [--timeout 20s] [--max-threads-per-target N]
-      [--config] [--localhost TARGET=PATH ...] [--all] [--target TARGET ...]
+      [--config] [--localhost TARGET=PATH ...] [--self] [--all] [--target TARGET ...]
       where TARGET is RUNTIME://CONTAINER-ID, pid://PID or reference://N
   probe reference N [--for 5m]
   probe version`
@@ -53,6 +54,8 @@ func run(args []string, stdout io.Writer) error {
 		return collect(args[1:], stdout)
 	case probe.ReferenceCommand:
 		return reference(args[1:])
+	case probe.KnownCommand:
+		return probe.HoldKnown(args[1:], os.Stdin, stdout)
 	case "version":
 		_, err := fmt.Fprintln(stdout, version)
 		return err

@@ -19,6 +19,7 @@ const asProbe = "TEST_RUNS_PROBE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProbe) != "" {
+		restrict()
 		main()
 		return
 	}
@@ -34,6 +35,12 @@ func messages(t *testing.T, pid int, args ...string) (ms []wire.Message) {
 		cmd = exec.Command("nsenter", append([]string{"--net", "--target", fmt.Sprint(pid), "--"}, cmd.Args...)...)
 	}
 	cmd.Env = append(os.Environ(), asProbe+"=1")
+	return messagesOf(t, cmd)
+}
+
+// messagesOf are those that a command writes.
+func messagesOf(t *testing.T, cmd *exec.Cmd) (ms []wire.Message) {
+	t.Helper()
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError

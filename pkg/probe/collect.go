@@ -36,6 +36,11 @@ func Collect(ctx context.Context, req Request, sink Sink) error {
 	if c.tracer != nil {
 		defer c.tracer.Close()
 	}
+	if req.Self {
+		if err := c.self(ctx); err != nil {
+			return err
+		}
+	}
 	targets, err := c.find(ctx)
 	if err != nil {
 		return err
@@ -69,6 +74,7 @@ type collector struct {
 	sink    Sink
 	origins *origins
 	tracer  *ptrace.Tracer // nil if filters cannot be read
+	refused *wire.Problem  // why not
 
 	filters  map[[sha256.Size]byte]int // IDs of those written, by hash
 	programs []bpf.Filter              // by ID
@@ -88,12 +94,13 @@ func (c *collector) hello() error {
 
 // prepare makes a tracer if the kernel will let it do its work.
 func (c *collector) prepare() error {
-	if p := selfCheck(c.fs); p != nil {
-		return c.sink.Write(p)
+	if c.refused = selfCheck(c.fs); c.refused != nil {
+		return c.sink.Write(c.refused)
 	}
 	tracer, err := ptrace.New(c.fs, stopTimeout)
 	if err != nil {
-		return c.sink.Write(&wire.Problem{Code: wire.CodeUnsupported, Op: "start a tracer", Detail: err.Error()})
+		c.refused = &wire.Problem{Code: wire.CodeUnsupported, Op: "start a tracer", Detail: err.Error()}
+		return c.sink.Write(c.refused)
 	}
 	c.tracer = tracer
 	return nil

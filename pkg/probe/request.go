@@ -23,6 +23,10 @@ type Request struct {
 	// pod's seccompProfile: a path below kubelet's folder for them), to be read.
 	Localhost map[string]string
 
+	// Self has it told what the collector finds of itself, and whether it can read
+	// back a filter that it has installed.
+	Self bool
+
 	MaxThreads int // that are looked at per target; 0: DefaultMaxThreads
 }
 

@@ -1,8 +1,11 @@
 package probe
 
 import (
+	"context"
+	"os"
 	"strings"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/oci"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
@@ -38,4 +41,66 @@ func selfCheck(fs proc.FS) *wire.Problem {
 			Remedy: "run the probe as root, privileged or with these capabilities"}
 	}
 	return nil
+}
+
+// self writes what this process finds of itself. Why it cannot read filters stands
+// there, too, if anything is known that keeps it from that.
+func (c *collector) self(ctx context.Context) error {
+	s := new(wire.Self)
+	pid := os.Getpid()
+	if self, err := c.fs.Self(); err == nil {
+		s.Mode, s.Effective = wire.Mode(self.Seccomp), wire.Caps(self.Effective)
+		s.X32 = self.Seccomp == 0 && x32()
+	}
+	s.Label = c.fs.Label(pid)
+	s.HostUsers, _ = c.fs.AllUsers(pid)
+	s.Cgroup, _ = c.fs.CgroupVersion()
+	if scope, ok := c.fs.PtraceScope(); ok {
+		s.PtraceScope = &scope
+	}
+	s.BTF = BTF()
+	if process, err := c.fs.Process(pid); err == nil {
+		// A parent in another PID namespace is 0 (pid_namespaces(7)).
+		s.HostPID = process.PPID != 0
+		c.ownContainer(process, s)
+	}
+	switch {
+	case c.tracer == nil:
+		s.Unread = c.refused
+	default:
+		reading, problem := c.readKnown(ctx)
+		if s.Unread = problem; problem == nil {
+			s.StoppedNS = reading.Stopped.Nanoseconds()
+		}
+	}
+	return c.sink.Write(s)
+}
+
+// ownContainer tells with what the container of this process was started.
+func (c *collector) ownContainer(process proc.Process, s *wire.Self) {
+	id, err := c.fs.ContainerOf(process.PID)
+	switch {
+	case err != nil:
+		s.ConfigDetail = err.Error()
+		return
+	case id == "":
+		s.ConfigDetail = oci.ErrNotFound.Error()
+		return
+	}
+	s.Container = string(id)
+	from := c.origins.of(id, process)
+	s.Config, s.Runtime, s.Manager = from.config.Path, from.config.Runtime, from.config.Manager.Program
+	if from.err != nil {
+		s.Config, s.ConfigDetail = "", from.err.Error()
+	}
+	if s.Manager == "" && len(from.managers) > 0 {
+		s.Manager = from.managers[0].Program
+	}
+}
+
+// BTF reports whether the running kernel describes its types, which programs need
+// that are to work on any kernel.
+func BTF() bool {
+	_, err := os.Stat("/sys/kernel/btf/vmlinux")
+	return err == nil
 }

@@ -31,14 +31,19 @@ func clip(s string, most int) string {
 	return s[:n] + ellipsis
 }
 
+// clipProblem shortens the texts of a problem.
+func clipProblem(p *wire.Problem) {
+	p.Comm = clip(p.Comm, maxName)
+	for _, s := range []*string{&p.Op, &p.Errno, &p.Detail, &p.Remedy} {
+		*s = clip(*s, maxText)
+	}
+}
+
 // addProblem returns the list with a problem, its text clipped. What comes when
 // the list is full is counted by its last element.
 func addProblem(list []wire.Problem, p wire.Problem) []wire.Problem {
 	if len(list) < maxProblems {
-		p.Comm = clip(p.Comm, maxName)
-		for _, s := range []*string{&p.Op, &p.Errno, &p.Detail, &p.Remedy} {
-			*s = clip(*s, maxText)
-		}
+		clipProblem(&p)
 		return append(list, p)
 	}
 	if len(list) == maxProblems {

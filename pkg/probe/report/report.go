@@ -42,6 +42,8 @@ type Report struct {
 	// Node is what is set on the node for all containers; nil if it was not asked
 	// for.
 	Node *wire.Node
+	// Self is what the probe found of itself; nil if it was not asked for.
+	Self *wire.Self
 	// Problems that concern no single target.
 	Problems []wire.Problem
 }
@@ -172,6 +174,14 @@ func (b *builder) add(m wire.Message) error {
 	case *wire.Node:
 		m.KubeletRoot, m.Detail = clip(m.KubeletRoot, maxText), clip(m.Detail, maxText)
 		b.report.Node = m
+	case *wire.Self:
+		for _, s := range []*string{&m.Label, &m.Container, &m.Config, &m.ConfigDetail, &m.Runtime, &m.Manager} {
+			*s = clip(*s, maxText)
+		}
+		if m.Unread != nil {
+			clipProblem(m.Unread)
+		}
+		b.report.Self = m
 	case *wire.Config:
 		m.Path, m.Runtime = clip(m.Path, maxText), clip(m.Runtime, maxText)
 		b.target(m.Target).Config = m

@@ -237,17 +237,19 @@ func TestReadConfiguration(t *testing.T) {
 	text := output(t, "amd64", []string{"amd64"}, []bpf.Filter{allow}, func(ms []wire.Message) []wire.Message {
 		ms[3].(*wire.Target).Comm = long
 		return append(ms, &wire.Config{Target: id, Path: long, Runtime: long, Gzip: wire.Compress([]byte("{}"))},
-			&wire.File{Target: id, Path: long, Gzip: wire.Compress([]byte("x"))}, &wire.Node{KubeletRoot: long, Detail: long})
+			&wire.File{Target: id, Path: long, Gzip: wire.Compress([]byte("x"))}, &wire.Node{KubeletRoot: long, Detail: long},
+			&wire.Self{Label: long, Config: long, ConfigDetail: long, Runtime: long, Manager: long, Unread: &wire.Problem{Code: "internal", Detail: long}})
 	})
 	r, err := Read(t.Context(), strings.NewReader(text), "run")
 	if err != nil {
 		t.Fatal(err)
 	}
 	target := r.Targets[id]
-	if target.Config == nil || target.File == nil || r.Node == nil {
+	if target.Config == nil || target.File == nil || r.Node == nil || r.Self == nil {
 		t.Fatalf("configuration %v, file %v, node %v", target.Config, target.File, r.Node)
 	}
-	for i, got := range []string{target.Comm, target.Config.Path, target.Config.Runtime, target.File.Path, r.Node.KubeletRoot, r.Node.Detail} {
+	for i, got := range []string{target.Comm, target.Config.Path, target.Config.Runtime, target.File.Path, r.Node.KubeletRoot, r.Node.Detail,
+		r.Self.Label, r.Self.Config, r.Self.ConfigDetail, r.Self.Runtime, r.Self.Manager, r.Self.Unread.Detail} {
 		if len(got) > 1024 || got == "" {
 			t.Errorf("text %d has %d bytes", i, len(got))
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // Message is one of *Hello, *Target, *Filter, *Stack, *State, *Verdict,
-// *Fingerprint, *Node, *Config, *File and *Problem.
+// *Fingerprint, *Node, *Self, *Config, *File and *Problem.
 type Message interface {
 	// Type is the message's name in a frame.
 	Type() string
@@ -43,6 +43,8 @@ func newMessage(typ string) Message {
 		return new(Fingerprint)
 	case "node":
 		return new(Node)
+	case "self":
+		return new(Self)
 	case "config":
 		return new(Config)
 	case "file":

@@ -30,6 +30,7 @@ type Reader struct {
 	configs  map[string]bool // targets whose configuration has come
 	files    map[string]bool // targets whose file has come
 	node     bool
+	self     bool
 
 	err error // final: every later Next returns it
 }
@@ -262,6 +263,11 @@ func (r *Reader) refer(m Message) error {
 			return errors.New("seen before")
 		}
 		r.node = true
+	case *Self:
+		if r.self {
+			return errors.New("seen before")
+		}
+		r.self = true
 	case *Config:
 		if !r.targets[m.Target] || r.configs[m.Target] {
 			return fmt.Errorf("target %q has not come, or has its configuration", clip(m.Target))

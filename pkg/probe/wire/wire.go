@@ -27,7 +27,7 @@
 //
 // A stream is one Hello, then for each distinct program one Filter, for each
 // distinct list of them one Stack, and for each target its States; then, if that
-// is asked for, the Config and File of each target and one Node. Verdicts and
+// is asked for, the Config and File of each target, one Node and one Self. Verdicts and
 // Fingerprints, of each stack, come last; Problems say what could not be done, at
 // any place. What a message refers to has come before it.
 //

@@ -60,6 +60,11 @@ func sample() []Message {
 		},
 		&File{Target: "containerd://0123", Path: "/var/lib/kubelet/seccomp/web.json", ModifiedNS: 1795521392601432352, Gzip: Compress([]byte("{}"))},
 		&Node{SeccompDefault: new(bool), KubeletRoot: "/var/lib/kubelet", Detail: "none"},
+		&Self{
+			Mode: ModeFilter, Effective: 0xa80425fb, Label: "cri-containerd.apparmor.d (enforce)", HostPID: true, HostUsers: true, PtraceScope: new(int),
+			Cgroup: 2, X32: true, BTF: true, Container: strings.Repeat("0123456789abcdef", 4), Config: "/run/config.json", ConfigDetail: "none",
+			Runtime: "/usr/bin/crun", Manager: "conmon", Unread: &Problem{Code: CodePermission, Op: "ptrace seize", Errno: "EPERM"}, StoppedNS: 51000,
+		},
 	}
 }
 
@@ -238,6 +243,9 @@ func TestReaderErrors(t *testing.T) {
 		{"file too long", hello + target + line(2, "file", `{"target":"a","path":"/f","modifiedNs":0,"gzip":`+string(bomb)+`}`), ErrInvalid},
 		{"file that is not packed", hello + target + line(2, "file", `{"target":"a","path":"/f","modifiedNs":0,"gzip":"AAAA"}`), ErrInvalid},
 		{"second node", hello + line(1, "node", `{}`) + line(2, "node", `{}`), ErrInvalid},
+		{"second self", hello + line(1, "self", `{"mode":"disabled","effective":"0000000000000000"}`) + line(2, "self", `{"mode":"disabled","effective":"0000000000000000"}`), ErrInvalid},
+		{"self with cgroups that are none", hello + line(1, "self", `{"mode":"disabled","effective":"0000000000000000","cgroup":3}`), ErrInvalid},
+		{"self with a problem that is none", hello + line(1, "self", `{"mode":"disabled","effective":"0000000000000000","unread":{"code":"NO"}}`), ErrInvalid},
 		{"target in no container", hello + line(1, "target", `{"id":"a","pid":1,"processes":1,"threads":1,"container":"abc"}`), ErrInvalid},
 		{"target with too much of it compat", hello + line(1, "target", `{"id":"a","pid":1,"processes":1,"threads":1,"compat":2}`), ErrInvalid},
 		{"unknown mode", hello + line(1, "state", `{"mode":"maybe"}`), ErrInvalid},

@@ -6,7 +6,10 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
@@ -18,11 +21,11 @@ type cleanupFlags struct {
 	all           bool
 	kept          bool
 	dryRun        string
-	output        string
 }
 
 func newCleanupCommand(c *common, name string) *cobra.Command {
 	var f cleanupFlags
+	output := newOutputFlags()
 	cmd := &cobra.Command{
 		Use:                   "cleanup [flags]",
 		DisableFlagsInUseLine: true,
@@ -50,7 +53,11 @@ on another error.`,
 			if err != nil {
 				return err
 			}
-			return c.runCleanup(cmd.Context(), o, f.output == "name")
+			p, err := output.printer(map[string]printers.ResourcePrinter{"": printer.Human{Color: output.color}})
+			if err != nil {
+				return err
+			}
+			return c.runCleanup(cmd.Context(), o, p)
 		},
 	}
 	flags := cmd.Flags()
@@ -59,7 +66,7 @@ on another error.`,
 	flags.BoolVar(&f.all, "all", false, "Also those of runs that may be under way, and those that were kept")
 	flags.BoolVar(&f.kept, "kept", false, "Also those that --keep-probe has kept")
 	flags.StringVar(&f.dryRun, "dry-run", "none", "Only say what would be deleted: none, client")
-	flags.StringVarP(&f.output, "output", "o", "", "Output format: name")
+	output.add(cmd)
 	return cmd
 }
 
@@ -73,8 +80,6 @@ func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error
 		return o, errors.New("--probe-namespace: want the name of a namespace")
 	case f.dryRun != "none" && f.dryRun != "client":
 		return o, fmt.Errorf("--dry-run %q: want none or client", f.dryRun)
-	case f.output != "" && f.output != "name":
-		return o, fmt.Errorf("output format %q: want name", f.output)
 	}
 	if f.allNamespaces {
 		o.Namespace = ""
@@ -82,37 +87,28 @@ func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error
 	return o, nil
 }
 
-// runCleanup deletes, and prints a line for each pod: on stdout for what is
-// deleted, on stderr for what is not, and why.
-func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, names bool) error {
+// runCleanup deletes, and prints what: on stdout what is deleted, on stderr what is
+// not, and why.
+func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, p printers.ResourcePrinter) error {
 	list, err := c.cleanup(ctx, o)
 	if err != nil {
 		return err
 	}
-	suffix := ""
-	if o.DryRun {
-		suffix = " (dry run)"
-	}
+	out := &v1alpha1.Cleanup{TypeMeta: v1alpha1.TypeMeta("Cleanup"), DryRun: o.DryRun, Items: []v1alpha1.Leftover{}}
 	var failed []error
 	found := false
 	for _, l := range list {
-		pod := terminal.Line(l.Namespace + "/" + l.Name)
+		item := v1alpha1.Leftover{Namespace: terminal.Escape(l.Namespace), Name: terminal.Escape(l.Name), Left: terminal.Line(l.Left)}
 		switch {
 		case l.Err != nil:
 			failed = append(failed, l.Err)
-			continue
+			item.Error = terminal.Line(l.Err.Error())
 		case l.Left != "":
-			fmt.Fprintf(c.ErrOut, "left alone: pod %s: %s\n", pod, terminal.Line(l.Left))
-			continue
-		case names:
-			_, err = fmt.Fprintf(c.Out, "pod/%s\n", terminal.Line(l.Name))
+			fmt.Fprintf(c.ErrOut, "left alone: pod %s/%s: %s\n", item.Namespace, item.Name, item.Left)
 		default:
-			_, err = fmt.Fprintf(c.Out, "pod %s deleted%s\n", pod, suffix)
+			item.Deleted, found = true, true
 		}
-		if err != nil {
-			return err
-		}
-		found = true
+		out.Items = append(out.Items, item)
 	}
 	if !found && len(failed) == 0 {
 		where := "in namespace " + o.Namespace
@@ -121,7 +117,7 @@ func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, name
 		}
 		fmt.Fprintf(c.ErrOut, "nothing to delete %s\n", terminal.Line(where))
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, p.PrintObj(out, c.Out))...)
 }
 
 // cleanupCluster deletes in the cluster that the configuration says.

@@ -31,6 +31,8 @@ func TestCleanupCommand(t *testing.T) {
 	}{
 		{"cleanup", some, nil, kube, 0, deleted, left},
 		{"cleanup -o name", some, nil, kube, 0, "pod/seccomp-probe-a-aaaaa\n", left},
+		{"cleanup --dry-run=client -o custom-columns=NAME:.name,DELETED:.deleted,WHY:.left --no-headers", some, nil, probepod.CleanupOptions{Namespace: "kube-system", DryRun: true}, 0,
+			"seccomp-probe-a-aaaaa   true    <none>\nseccomp-probe-b-bbbbb   false   its run; may be under way\n", left},
 		{"cleanup --dry-run=client", some, nil, probepod.CleanupOptions{Namespace: "kube-system", DryRun: true}, 0, "pod kube-system/seccomp-probe-a-aaaaa deleted (dry run)\n", left},
 		{"cleanup --all --probe-namespace tools", nil, nil, probepod.CleanupOptions{Namespace: "tools", All: true}, 0, "", "nothing to delete in namespace tools\n"},
 		{"cleanup --kept", some, nil, probepod.CleanupOptions{Namespace: "kube-system", Kept: true}, 0, deleted, left},
@@ -40,7 +42,7 @@ func TestCleanupCommand(t *testing.T) {
 		{"cleanup -n shop", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace\n"},
 		{"cleanup --dry-run=server", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --dry-run \"server\": want none or client\n"},
 		{"cleanup --probe-namespace=", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --probe-namespace: want the name of a namespace\n"},
-		{"cleanup -o wide", nil, nil, probepod.CleanupOptions{}, 2, "", "error: output format \"wide\": want name\n"},
+		{"cleanup -o wide", nil, nil, probepod.CleanupOptions{}, 2, "", "error: output format \"wide\": want one of json, yaml, kyaml, name, go-template, go-template-file, template, templatefile, jsonpath, jsonpath-as-json, jsonpath-file, custom-columns, custom-columns-file\n"},
 		{"cleanup web", nil, nil, probepod.CleanupOptions{}, 2, "", "error: cleanup takes no operands, not 1; see `kubectl seccomp cleanup --help`\n"},
 	} {
 		var out, errOut bytes.Buffer

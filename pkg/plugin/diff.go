@@ -68,7 +68,7 @@ Exit code: 0 if they are identical, or with --reduce if they give the same acces
 	}
 	flags.add(cmd)
 	sel.add(cmd)
-	output.add(cmd)
+	output.add(cmd, "wide")
 	return cmd
 }
 
@@ -77,8 +77,7 @@ func (o *diffOptions) Complete(flags *sourceFlags, output *outputFlags, args []s
 	if err := o.Selection.complete(); err != nil {
 		return err
 	}
-	human := printer.Human{Color: output.color}
-	if o.Printer, err = output.printer(map[string]printers.ResourcePrinter{"": human}); err != nil {
+	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {
 		return err
 	}
 	o.operands, err = o.newOperands(flags, args...)

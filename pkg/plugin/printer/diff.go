@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
 
-func (o *output) diff(d *v1alpha1.Diff) {
+func (o *output) diff(d *v1alpha1.Diff, h Human) {
 	style := map[v1alpha1.Relation]terminal.Style{
 		v1alpha1.Identical: terminal.Green, v1alpha1.Tighter: terminal.Green,
 		v1alpha1.Looser: terminal.Red, v1alpha1.Incomparable: terminal.Red,
@@ -23,7 +23,7 @@ func (o *output) diff(d *v1alpha1.Diff) {
 	o.table(sides(d))
 	if len(d.Differences) > 0 {
 		o.printf("\n")
-		o.table(differing(d.Differences, 0))
+		o.table(differing(d.Differences, 0, h.Wide))
 	}
 	o.byName(d.ByName)
 	o.risks(d.Risks)
@@ -154,15 +154,16 @@ var directions = map[v1alpha1.Direction]struct {
 }
 
 // differing has a row for all syscalls that differ alike under the same ABIs, of
-// which at most so many are named; 0 is no limit.
-func differing(list []v1alpha1.Difference, most int) table {
+// which at most so many are named; 0 is no limit. wide has all numbers listed, and
+// for every row a call that shows it.
+func differing(list []v1alpha1.Difference, most int, wide bool) table {
 	type key struct {
 		a, b, when string
 		direction  v1alpha1.Direction
 	}
 	var keys []key
 	groups := make(map[key]*folder)
-	examples := make(map[key]string)
+	examples := make(map[key]map[string]string) // by ABI and name, "" for numbers
 	for _, d := range list {
 		k := key{action(d.A), action(d.B), when(d.Condition, d.Outline), d.Direction}
 		if d.ConditionABI != "" {
@@ -171,9 +172,10 @@ func differing(list []v1alpha1.Difference, most int) table {
 		if groups[k] == nil {
 			keys = append(keys, k)
 			groups[k] = new(folder)
-			if d.Witness != nil {
-				examples[k] = d.Witness.Call
-			}
+			examples[k] = make(map[string]string)
+		}
+		if of := abis(d) + " " + d.Syscall; d.Witness != nil && examples[k][of] == "" {
+			examples[k][of] = d.Witness.Call
 		}
 		if d.Syscall != "" {
 			groups[k].add(abis(d), d.Syscall)
@@ -186,19 +188,30 @@ func differing(list []v1alpha1.Difference, most int) table {
 	})
 	t := table{header: []string{"B IS", "A", "B", "ABI", "SYSCALL"}, wrap: []int{4}}
 	for _, k := range keys {
-		for _, f := range groups[k].fold(false, most) {
+		for _, f := range groups[k].fold(wide, most) {
 			text := f.names
 			if k.when != "" {
 				text += " when " + k.when
-				if examples[k] != "" {
-					text += "\ne.g. " + examples[k]
-				}
+			}
+			if e := example(examples[k], f); e != "" && (k.when != "" || wide) {
+				text += "\ne.g. " + e
 			}
 			d := directions[k.direction]
 			t.rows = append(t.rows, row{[]string{d.text, k.a, k.b, f.abis, text}, d.style})
 		}
 	}
 	return t
+}
+
+// example is a call of one of the names of a row, "" if there is none.
+func example(calls map[string]string, f folded) string {
+	abi, _, _ := strings.Cut(f.abis, ", ")
+	for _, name := range f.of {
+		if call := calls[abi+" "+name]; call != "" {
+			return call
+		}
+	}
+	return ""
 }
 
 // abis are the names of a difference's ABI on both sides.

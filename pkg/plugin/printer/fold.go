@@ -45,18 +45,23 @@ func (f *folder) addNumbers(abi string, list []v1alpha1.Numbers) {
 }
 
 // folded is the names that are there for some ABIs, and no others.
-type folded struct{ abis, names string }
+type folded struct {
+	abis, names string
+	of          []string // all names, also those that are not listed; "" for numbers
+}
 
 // fold returns the names by their ABIs, those that are there for the most ABIs
 // first; sorted, and the numbers behind them. allNumbers lists also many ranges of
 // numbers. Of more names than most only the first are listed; 0 is no limit.
 func (f *folder) fold(allNumbers bool, most int) (list []folded) {
 	slices.Sort(f.names)
+	numbers := make(map[string]bool)
 	for _, abi := range f.order {
 		text := "every call"
 		if abi != v1alpha1.OtherABI {
 			text = unassigned(f.numbers[abi], allNumbers)
 		}
+		numbers[text] = true
 		f.add(abi, text)
 	}
 	var order []string
@@ -70,11 +75,18 @@ func (f *folder) fold(allNumbers bool, most int) (list []folded) {
 	}
 	slices.SortStableFunc(order, func(a, b string) int { return strings.Count(b, ",") - strings.Count(a, ",") })
 	for _, abis := range order {
-		texts := names[abis]
+		all := names[abis]
+		texts := all
 		if more := len(texts) - most; most > 0 && more > 1 {
 			texts = append(texts[:most:most], fmt.Sprintf("and %d more", more))
 		}
-		list = append(list, folded{abis, strings.Join(texts, ", ")})
+		of := slices.Clone(all)
+		for i, name := range of {
+			if numbers[name] {
+				of[i] = ""
+			}
+		}
+		list = append(list, folded{abis, strings.Join(texts, ", "), of})
 	}
 	return list
 }

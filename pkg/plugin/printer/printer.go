@@ -23,33 +23,43 @@ type Human struct {
 	Color terminal.Color
 	// Width is the columns to fill; 0 for those of the terminal.
 	Width int
-	// Wide lists all syscalls of a dump, also of large groups.
+	// Wide leaves out nothing for being much.
 	Wide bool
+	// NoHeaders leaves out the headings of columns.
+	NoHeaders bool
 	// Threads lists single threads of a dump.
 	Threads bool
 }
 
 var _ printers.ResourcePrinter = Human{}
 
+// WithoutHeaders returns a printer that leaves out the headings of columns.
+func (h Human) WithoutHeaders() printers.ResourcePrinter {
+	h.NoHeaders = true
+	return h
+}
+
 // PrintObj implements printers.ResourcePrinter.
 func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 	if h.Width == 0 {
 		h.Width = terminal.Width(w)
 	}
-	out := &output{Writer: w, color: h.Color.On(w), width: h.Width}
+	out := &output{Writer: w, color: h.Color.On(w), width: h.Width, noHeaders: h.NoHeaders}
 	switch obj := obj.(type) {
 	case *v1alpha1.Dump:
 		out.dumps([]v1alpha1.Dump{*obj}, h)
 	case *v1alpha1.DumpList:
 		out.dumps(obj.Items, h)
 	case *v1alpha1.Diff:
-		out.diff(obj)
+		out.diff(obj, h)
 	case *v1alpha1.Explanation:
 		out.explanation(obj)
 	case *v1alpha1.ConfinementList:
 		out.list(obj, h)
 	case *v1alpha1.Verification:
 		out.verification(obj, h)
+	case *v1alpha1.Cleanup:
+		out.cleanup(obj)
 	case *v1alpha1.Version:
 		out.version(obj)
 	default:
@@ -61,9 +71,10 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 // output is a writer that keeps its first error.
 type output struct {
 	io.Writer
-	color bool
-	width int
-	err   error
+	color     bool
+	width     int
+	noHeaders bool
+	err       error
 }
 
 func (o *output) printf(format string, args ...any) {
@@ -78,6 +89,9 @@ func (o *output) table(t table) {
 			t.rows[i].style = terminal.Plain
 		}
 	}
+	if o.noHeaders {
+		t.header = nil
+	}
 	if o.err == nil {
 		o.err = t.print(o.Writer, o.width)
 	}
@@ -90,6 +104,18 @@ func (o *output) verdict(style terminal.Style, format string, args ...any) {
 		line = style.Paint(line)
 	}
 	o.printf("%s\n", line)
+}
+
+func (o *output) cleanup(c *v1alpha1.Cleanup) {
+	suffix := ""
+	if c.DryRun {
+		suffix = " (dry run)"
+	}
+	for _, l := range c.Items {
+		if l.Deleted {
+			o.printf("pod %s/%s deleted%s\n", l.Namespace, l.Name, suffix)
+		}
+	}
 }
 
 func (o *output) version(v *v1alpha1.Version) {

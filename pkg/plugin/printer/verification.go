@@ -193,7 +193,7 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 		} else if nothing(alike[0], a) {
 			continue // then the differences are all that was to be denied
 		}
-		t := differing(a.Differences, most)
+		t := differing(a.Differences, most, h.Wide)
 		t.header[0], t.header[1], t.header[2] = "IS", strings.ToUpper(a.From), strings.ToUpper(a.To)
 		more := len(t.rows) - maxShown
 		if more > 1 && !h.Wide {

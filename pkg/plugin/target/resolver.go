@@ -1,24 +1,16 @@
 package target
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/resource"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/kubectl/pkg/polymorphichelpers"
-	"k8s.io/kubectl/pkg/scheme"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
 )
@@ -119,84 +111,6 @@ func (r Resolver) pod(ctx context.Context, namespace, name string) (*corev1.Pod,
 			Remedy: "see `kubectl get pods -n " + namespace + "`"}
 	}
 	return pod, failure.Request{Verb: "get", Resource: "pods", Namespace: namespace}.Of(op, err)
-}
-
-// podsOf returns the pods of a workload, in the order of their names: those that
-// its selector selects, as in kubectl logs.
-func (r Resolver) podsOf(ctx context.Context, o Operand) ([]corev1.Pod, error) {
-	op := "find " + o.Type + " " + o.Namespace + "/" + o.Name
-	if r.Getter == nil {
-		return nil, failure.New(ErrOperand, op, "no way to look up types", "name a pod")
-	}
-	object, err := r.object(o)
-	if err != nil {
-		return nil, lookupError(op, o, err)
-	}
-	pods, err := r.selected(ctx, op, o, object)
-	if err != nil {
-		return nil, err
-	}
-	if len(pods) == 0 {
-		return nil, failure.New(ErrNotFound, op, "it has no pods",
-			"see `kubectl describe "+o.Type+" "+o.Name+" -n "+o.Namespace+"`")
-	}
-	slices.SortFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
-	return pods, nil
-}
-
-func (r Resolver) object(o Operand) (runtime.Object, error) {
-	return resource.NewBuilder(r.Getter).
-		WithScheme(scheme.Scheme, scheme.Scheme.PrioritizedVersionsAllGroups()...).
-		NamespaceParam(o.Namespace).DefaultNamespace().
-		ResourceNames(o.Type, o.Name).
-		Do().Object()
-}
-
-func lookupError(op string, o Operand, err error) error {
-	switch {
-	case meta.IsNoMatchError(err), strings.Contains(err.Error(), "the server doesn't have a resource type"):
-		return &failure.Error{Kind: ErrNotFound, Op: op, Err: err,
-			Said: "the cluster has no such type", Remedy: "see `kubectl api-resources`"}
-	case apierrors.IsNotFound(err):
-		return &failure.Error{Kind: ErrNotFound, Op: op, Err: err,
-			Said: "there is none", Remedy: "see `kubectl get " + o.Type + " -n " + o.Namespace + "`"}
-	}
-	return failure.Request{Verb: "get", Resource: o.Type, Namespace: o.Namespace}.Of(op, err)
-}
-
-// selected lists the pods that a workload stands for.
-func (r Resolver) selected(ctx context.Context, op string, o Operand, object runtime.Object) ([]corev1.Pod, error) {
-	var selector string
-	switch object := object.(type) {
-	case *corev1.Pod:
-		return []corev1.Pod{*object}, nil
-	case *batchv1.CronJob:
-		// A CronJob has no selector; its jobs' pods carry the job's name.
-		var jobs []string
-		for _, job := range object.Status.Active {
-			jobs = append(jobs, job.Name)
-		}
-		if len(jobs) == 0 {
-			return nil, failure.New(ErrNotRunning, op, "none of its jobs is active",
-				"start one: `kubectl create job --from=cronjob/"+o.Name+" "+o.Name+"-now -n "+o.Namespace+"`")
-		}
-		selector = batchv1.JobNameLabel + " in (" + strings.Join(jobs, ",") + ")"
-	default:
-		_, s, err := polymorphichelpers.SelectorsForObject(object)
-		if err != nil {
-			return nil, &failure.Error{Kind: ErrOperand, Op: op, Err: err, Said: "objects of this type have no pods",
-				Remedy: "name a pod, or a workload such as deploy/NAME"}
-		}
-		if s.Empty() {
-			return nil, failure.New(ErrOperand, op, "its selector is empty", "name a pod")
-		}
-		selector = s.String()
-	}
-	list, err := r.Client.Pods(o.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: o.Namespace}.Of(op, err)
-	}
-	return list.Items, nil
 }
 
 // CheckNode returns an error if a node cannot run a probe. A user who may not

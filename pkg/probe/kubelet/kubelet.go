@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/oci"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
@@ -70,8 +71,11 @@ func absolute(fs proc.FS, pid int, name string) (string, error) {
 }
 
 // podMount is the source of what kubelet itself mounts into a container: its
-// hosts file and its termination log, below its root and the pod's UID.
-var podMount = regexp.MustCompile(`^(/.*)/pods/([0-9a-f-]{16,64})/(?:etc-hosts|containers/[^/]+/[^/]+)$`)
+// hosts file and its termination log, below its root and the pod's UID. Compiling
+// it takes part of a millisecond, which not every start of a program should.
+var podMount = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(/.*)/pods/([0-9a-f-]{16,64})/(?:etc-hosts|containers/[^/]+/[^/]+)$`)
+})
 
 // RootOf returns the root directory of the kubelet that had a container started,
 // "" if it does not show.
@@ -81,7 +85,7 @@ var podMount = regexp.MustCompile(`^(/.*)/pods/([0-9a-f-]{16,64})/(?:etc-hosts|c
 // before there is its cgroup.
 func RootOf(c oci.Config) string {
 	for _, m := range c.Mounts {
-		if match := podMount.FindStringSubmatch(m.Source); match != nil && path.Clean(m.Source) == m.Source && ofPod(c.CgroupsPath, match[2]) {
+		if match := podMount().FindStringSubmatch(m.Source); match != nil && path.Clean(m.Source) == m.Source && ofPod(c.CgroupsPath, match[2]) {
 			return match[1]
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
@@ -21,6 +22,7 @@ type cleanupFlags struct {
 	all           bool
 	kept          bool
 	dryRun        string
+	flags         *pflag.FlagSet
 }
 
 func newCleanupCommand(c *common, name string) *cobra.Command {
@@ -30,16 +32,19 @@ func newCleanupCommand(c *common, name string) *cobra.Command {
 		Use:                   "cleanup [flags]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Delete probe pods that killed runs have left",
-		Long: `Delete the probe pods of runs that were killed before they could do so.
+		Long: `Delete the probe pods of runs that were killed before they could do so, and the
+namespaces that --create-namespace has made, unless --probe-namespace says where to
+look.
 
 There is seldom need: every run deletes its own pods, and those of earlier runs in
-the same namespace that are past their deadline. This does not wait for that. Pods
-that --keep-probe has kept are left alone, and named, and so are those of runs that
-may be under way. --kept deletes the former too, and --all both, which fails the runs
-that are. Pods that have the labels of probe pods, and are none, are never deleted.
+the same namespace that are past their deadline, and such namespaces. This does not
+wait for that. What --keep-probe has kept is left alone, and named, and so is what
+runs need that may be under way. --kept deletes the former too, and --all both, which
+fails the runs that are. Pods and namespaces that have the labels of ours, and are
+not, are never deleted, nor is a namespace with objects in it that no run has made.
 
-Exit code: 0, also if there is nothing to delete; 2 if a pod could not be deleted, or
-on another error.`,
+Exit code: 0, also if there is nothing to delete; 2 if something could not be deleted,
+or on another error.`,
 		Example: examples(name,
 			`# What is left, of anybody's runs?`,
 			`kubectl seccomp cleanup --dry-run=client`,
@@ -61,6 +66,7 @@ on another error.`,
 		},
 	}
 	flags := cmd.Flags()
+	f.flags = flags
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods")
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "Probe pods of all namespaces")
 	flags.BoolVar(&f.all, "all", false, "Also those of runs that may be under way, and those that were kept")
@@ -72,7 +78,7 @@ on another error.`,
 
 // options are what the flags say; namespace is that of --namespace.
 func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error) {
-	o := probepod.CleanupOptions{Namespace: f.namespace, All: f.all, Kept: f.kept, DryRun: f.dryRun == "client"}
+	o := probepod.CleanupOptions{Namespace: f.namespace, Created: !f.flags.Changed("probe-namespace"), All: f.all, Kept: f.kept, DryRun: f.dryRun == "client"}
 	switch {
 	case namespace != "":
 		return o, errors.New("--namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace")
@@ -82,7 +88,7 @@ func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error
 		return o, fmt.Errorf("--dry-run %q: want none or client", f.dryRun)
 	}
 	if f.allNamespaces {
-		o.Namespace = ""
+		o.Namespace, o.Created = "", true
 	}
 	return o, nil
 }
@@ -91,20 +97,22 @@ func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error
 // not, and why.
 func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, p printers.ResourcePrinter) error {
 	list, err := c.cleanup(ctx, o)
-	if err != nil {
+	if unseen := new(probepod.Unseen); errors.As(err, &unseen) {
+		c.warn(err)
+	} else if err != nil {
 		return err
 	}
 	out := &v1alpha1.Cleanup{TypeMeta: v1alpha1.TypeMeta("Cleanup"), DryRun: o.DryRun, Items: []v1alpha1.Leftover{}}
 	var failed []error
 	found := false
 	for _, l := range list {
-		item := v1alpha1.Leftover{Namespace: terminal.Escape(l.Namespace), Name: terminal.Escape(l.Name), Left: terminal.Line(l.Left)}
+		item := v1alpha1.Leftover{Kind: l.Kind, Namespace: terminal.Escape(l.Namespace), Name: terminal.Escape(l.Name), Left: terminal.Line(l.Left)}
 		switch {
 		case l.Err != nil:
 			failed = append(failed, l.Err)
 			item.Error = terminal.Line(l.Err.Error())
 		case l.Left != "":
-			fmt.Fprintf(c.ErrOut, "left alone: pod %s/%s: %s\n", item.Namespace, item.Name, item.Left)
+			fmt.Fprintf(c.ErrOut, "left alone: %s: %s\n", item, item.Left)
 		default:
 			item.Deleted, found = true, true
 		}

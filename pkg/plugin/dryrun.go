@@ -18,7 +18,7 @@ var errDryRun = errors.New("dry run")
 // errNoPods is --dry-run without anything in the cluster.
 var errNoPods = errors.New("--dry-run: nothing is read in the cluster, so that no pod would be created")
 
-// dryProber prints the pods that a prober would create, and creates none.
+// dryProber prints the objects that a prober would create, and creates none.
 type dryProber struct {
 	options probepod.Options
 	printer printers.ResourcePrinter
@@ -30,8 +30,8 @@ func (p *dryProber) Probe(_ context.Context, requests []probepod.Request) (map[s
 	if len(requests) == 0 {
 		return nil, errNoPods
 	}
-	for _, pod := range probepod.Pods(p.options, requests) {
-		if err := p.printer.PrintObj(pod, p.out); err != nil {
+	for _, object := range probepod.Objects(p.options, requests) {
+		if err := p.printer.PrintObj(object, p.out); err != nil {
 			return nil, err
 		}
 	}

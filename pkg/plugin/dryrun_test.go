@@ -22,6 +22,7 @@ func TestDryRun(t *testing.T) {
 		"list key":                    {"node-amd64 containerd://key"},
 		"verify key":                  {"node-amd64 containerd://key"},
 		"dump key --least-privilege":  {"node-amd64 containerd://key"},
+		"dump key --create-namespace": {"node-amd64 containerd://key"},
 		"dump ./key.json":             nil,
 		"diff Unconfined ./key.json":  nil,
 		"dump pid:1":                  nil,
@@ -39,9 +40,13 @@ func TestDryRun(t *testing.T) {
 			common.connect = func(f *probeFlags) (Resolver, Prober, error) {
 				return c, &dryProber{f.options("kubectl"), f.dryPrinter, &out}, nil
 			}
+			own, home := strings.Contains(args, "--create-namespace"), "tools"
 			line := append([]string{"kubectl-seccomp"}, strings.Fields(args)...)
 			for _, flag := range []string{"--dry-run=client", "-o=yaml", "--probe-namespace=tools"} {
 				name, _, _ := strings.Cut(flag, "=")
+				if own && name == "--probe-namespace" {
+					continue // it is made
+				}
 				if !strings.Contains(args, name) {
 					line = append(line, flag)
 				}
@@ -57,14 +62,22 @@ func TestDryRun(t *testing.T) {
 				t.Errorf("exit code %d, %q, %v were read", code, errOut.String(), c.asked)
 			}
 			var got []string
-			for _, document := range strings.Split(out.String(), "---\n") {
+			documents := strings.Split(out.String(), "---\n")
+			if own {
+				var ns corev1.Namespace
+				if err := yaml.UnmarshalStrict([]byte(documents[0]), &ns); err != nil || ns.Labels["pod-security.kubernetes.io/enforce"] != "privileged" {
+					t.Errorf("%v: not a namespace for probes: %s", err, documents[0])
+				}
+				documents, home = documents[1:], ns.Name
+			}
+			for _, document := range documents {
 				var pod corev1.Pod
 				if err := yaml.UnmarshalStrict([]byte(document), &pod); err != nil {
 					t.Fatal(err)
 				}
 				args := pod.Spec.Containers[len(pod.Spec.Containers)-1].Args
 				got = append(got, pod.Spec.NodeName+" "+args[slices.Index(args, "--target")+1])
-				if pod.Kind != "Pod" || pod.Namespace != "tools" || !strings.HasPrefix(pod.Name, "seccomp-probe-"+pod.Spec.NodeName) {
+				if pod.Kind != "Pod" || pod.Namespace != home || !strings.HasPrefix(pod.Name, "seccomp-probe-"+pod.Spec.NodeName) {
 					t.Errorf("not a probe pod: %s", document)
 				}
 			}

@@ -42,6 +42,7 @@ type probeFlags struct {
 	serviceAccount string
 	priorityClass  string
 	keep           bool
+	ownNamespace   bool
 	allThreads     bool
 	dryRun         string
 	dryPrinter     printers.ResourcePrinter // of dryRun, by the flag output
@@ -57,6 +58,7 @@ func (f *probeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.serviceAccount, "service-account", "", "Service account of the probe's pods; they get no token of it")
 	flags.StringVar(&f.priorityClass, "priority-class", "", "Priority class of the probe's pods")
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods; it must admit privileged ones")
+	flags.BoolVar(&f.ownNamespace, "create-namespace", false, "Make a namespace for the probe's pods that admits them, and delete it with them")
 	flags.DurationVar(&f.timeout, "timeout", probepod.DefaultTimeout, "How long reading may take, pulling the image included")
 	flags.StringVar(&f.dryRun, "dry-run", "none", "With client, print the probe's pods with -o yaml or -o json and create none: none, client")
 	flags.BoolVar(&f.keep, "keep-probe", false, "Do not delete the probe's pods: print the commands that do")
@@ -86,6 +88,12 @@ func (f *probeFlags) validate() error {
 		return errors.New("--image: want the name of an image")
 	case f.namespace == "":
 		return errors.New("--probe-namespace: want the name of a namespace")
+	case f.ownNamespace && f.flags.Changed("probe-namespace"):
+		return errors.New("--create-namespace makes a namespace of a name of its own: leave out --probe-namespace, or this flag")
+	case f.ownNamespace && len(f.pullSecrets) > 0:
+		return errors.New("--create-namespace: there are no secrets in a new namespace: leave out --image-pull-secret, or name a namespace by --probe-namespace")
+	case f.ownNamespace && f.serviceAccount != "":
+		return errors.New("--create-namespace: there are no service accounts to choose from in a new namespace: leave out --service-account, or name a namespace by --probe-namespace")
 	case f.timeout < time.Second:
 		return fmt.Errorf("--timeout %v: want a second or more", f.timeout)
 	}
@@ -179,8 +187,10 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 		AllThreads:     f.allThreads,
 		KeepGoing:      f.keepGoing,
 		Keep:           f.keep,
-		Version:        Version,
-		Kubectl:        kubectl,
+
+		CreateNamespace: f.ownNamespace,
+		Version:         Version,
+		Kubectl:         kubectl,
 	}
 }
 

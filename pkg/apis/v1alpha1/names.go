@@ -77,11 +77,11 @@ func byFirst(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// Names are the pods that were deleted, or would be, as kubectl delete names them.
+// Names are the objects that were deleted, or would be, as kubectl delete names them.
 func (c *Cleanup) Names() (names []string) {
 	for _, l := range c.Items {
 		if l.Deleted {
-			names = append(names, "pod/"+l.Name)
+			names = append(names, strings.ToLower(l.Kind)+"/"+l.Name)
 		}
 	}
 	return names

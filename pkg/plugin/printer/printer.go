@@ -113,7 +113,7 @@ func (o *output) cleanup(c *v1alpha1.Cleanup) {
 	}
 	for _, l := range c.Items {
 		if l.Deleted {
-			o.printf("pod %s/%s deleted%s\n", l.Namespace, l.Name, suffix)
+			o.printf("%s deleted%s\n", l, suffix)
 		}
 	}
 }

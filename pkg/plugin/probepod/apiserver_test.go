@@ -41,14 +41,16 @@ type apiServer struct {
 	deletes []metav1.DeleteOptions
 	lists   []url.Values
 	earlier map[string]bool // pods that were there before, by name
+	*homes
 	stopped bool
 }
 
 func newAPIServer(t *testing.T) *apiServer {
-	s := &apiServer{t: t, pods: make(map[string]*corev1.Pod), earlier: make(map[string]bool)}
+	s := &apiServer{t: t, pods: make(map[string]*corev1.Pod), earlier: make(map[string]bool), homes: newHomes()}
 	s.changed = sync.NewCond(&s.mu)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/namespaces/{ns}", s.getNamespace)
+	s.homes.handle(mux)
 	mux.HandleFunc("POST /api/v1/namespaces/{ns}/pods", s.create)
 	mux.HandleFunc("GET /api/v1/namespaces/{ns}/pods", s.listOrWatch)
 	mux.HandleFunc("GET /api/v1/pods", s.listOrWatch)
@@ -111,7 +113,11 @@ func (s *apiServer) getNamespace(w http.ResponseWriter, r *http.Request) {
 	if s.onNamespace != nil && s.onNamespace(w, r) {
 		return
 	}
-	answer(w, namespace(r.PathValue("ns"), nil))
+	if name := r.PathValue("ns"); strings.HasPrefix(name, Name) {
+		s.homes.get(w, name)
+	} else {
+		answer(w, namespace(name, nil))
+	}
 }
 
 func namespace(name string, labels map[string]string) *corev1.Namespace {

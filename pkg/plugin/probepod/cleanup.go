@@ -20,13 +20,16 @@ import (
 // CleanupOptions say which probe pods Cleanup deletes.
 type CleanupOptions struct {
 	Namespace string // "": all
+	Created   bool   // the namespaces that runs have made, as well
 	All       bool   // those of runs that may be under way as well, and those that are kept
 	Kept      bool   // those that are kept as well (Options.Keep)
 	DryRun    bool   // none: only tell
 }
 
-// Leftover is a pod with the labels of probe pods, and what Cleanup did about it.
+// Leftover is a pod, or a namespace, with the labels of what runs create, and what
+// Cleanup did about it.
 type Leftover struct {
+	Kind            string // Pod, Namespace
 	Namespace, Name string
 	Left            string // why it is left alone; "": it is deleted
 	Err             error  // why it could not be deleted
@@ -44,8 +47,11 @@ const (
 
 // Cleanup deletes what runs have left whose clients were killed: pods that New
 // made, and whose run is over, or has no client any more as its probe ended a while
-// ago. It returns every pod that has the labels of one, in the order of namespace
-// and name. The error is for pods that could not be listed.
+// ago; and of namespaces that runs have made, those whose run is over and that hold
+// nothing of anybody else's. It returns everything that has the labels of these, in
+// the order of namespace and name. The error is for what could not be listed; if that
+// is namespaces, which a user who needs none of them may not see, it is an *Unseen and
+// comes with the pods.
 func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Leftover, error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupAllTimeout)
 	defer cancel()
@@ -68,12 +74,20 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	now := clock.now()
-	list := make([]Leftover, len(pods.Items))
+	namespaces := new(corev1.NamespaceList)
+	var unseen error
+	if o.Created {
+		if namespaces, err = client.Namespaces().List(ctx, metav1.ListOptions{LabelSelector: Selector}); err != nil {
+			unseen = &Unseen{failure.Request{Verb: "list", Resource: "namespaces"}.Of("look for namespaces that runs have left", err)}
+			namespaces = new(corev1.NamespaceList)
+		}
+	}
+	list := make([]Leftover, len(pods.Items)+len(namespaces.Items))
 	var g errgroup.Group
 	g.SetLimit(maxDeletions)
 	for i := range pods.Items {
 		pod, l := &pods.Items[i], &list[i]
-		*l = Leftover{Namespace: pod.Namespace, Name: pod.Name, Left: o.staying(pod, now)}
+		*l = Leftover{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, Left: o.staying(pod, now)}
 		if l.Left != "" || o.DryRun {
 			continue
 		}
@@ -84,7 +98,49 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 		})
 	}
 	g.Wait()
-	return list, nil
+	for i := range namespaces.Items {
+		list[len(pods.Items)+i] = o.cleanNamespace(ctx, client, &namespaces.Items[i], now)
+	}
+	return list, unseen
+}
+
+// cleanNamespace deletes one namespace, unless something speaks against it.
+func (o CleanupOptions) cleanNamespace(ctx context.Context, c Client, ns *corev1.Namespace, now time.Time) Leftover {
+	l := Leftover{Kind: "Namespace", Name: ns.Name, Left: o.stayingNamespace(ns, now)}
+	if l.Left != "" {
+		return l
+	}
+	op := "delete namespace " + ns.Name
+	switch who, err := foreign(ctx, c, ns.Name); {
+	case err != nil:
+		l.Err = failure.Request{Verb: "list", Resource: "'*'", Namespace: ns.Name}.Of("see whether namespace "+ns.Name+" is empty", err)
+	case who != "":
+		l.Left = "it holds " + who + ", which no run has made"
+	case !o.DryRun:
+		l.Err = failure.Request{Verb: "delete", Resource: "namespaces"}.Of(op, deleteNamespace(ctx, c.Namespaces(), ns.Name, ns.UID))
+	}
+	return l
+}
+
+// stayingNamespace is staying for a namespace.
+func (o CleanupOptions) stayingNamespace(ns *corev1.Namespace, now time.Time) string {
+	switch {
+	case !madeNamespace(ns):
+		return "it has the labels of a run's namespace, and is none"
+	case ns.DeletionTimestamp != nil:
+		return "it is being deleted"
+	case o.All:
+		return ""
+	case isKeptNamespace(ns) && !o.Kept:
+		return "it was kept by --keep-probe; --kept deletes it too"
+	case now.After(overNamespace(ns)):
+		return ""
+	}
+	return mayBeUnderWay(overNamespace(ns).Sub(now))
+}
+
+func mayBeUnderWay(d time.Duration) string {
+	return fmt.Sprintf("its run may be under way for another %v", d.Round(time.Second))
 }
 
 // staying is why a pod is not deleted, "" if it is. One that somebody else made never
@@ -102,7 +158,7 @@ func (o CleanupOptions) staying(pod *corev1.Pod, now time.Time) string {
 	case ended(pod):
 		return "its probe has only just ended: its run may be under way"
 	}
-	return fmt.Sprintf("its run may be under way for another %v", over(pod).Sub(now).Round(time.Second))
+	return mayBeUnderWay(over(pod).Sub(now))
 }
 
 func ended(pod *corev1.Pod) bool {

@@ -1,15 +1,21 @@
 package probepod
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
 
-// Pods returns the pods that Run would create for requests. Names and the run are
-// made anew each time.
-func Pods(o Options, requests []Request) (pods []*corev1.Pod) {
+// Objects returns what Run would create for requests. Names and the run are made
+// anew each time.
+func Objects(o Options, requests []Request) (objects []runtime.Object) {
 	r := &runner{opts: o, run: runIDFunc()}
-	for _, request := range requests {
-		pods = append(pods, r.newPod(request.normal()))
+	if o.CreateNamespace {
+		objects = append(objects, r.newHome().namespace)
 	}
-	return pods
+	for _, request := range requests {
+		objects = append(objects, r.newPod(request.normal()))
+	}
+	return objects
 }
 
 // newPod returns the pod of a request in a run.

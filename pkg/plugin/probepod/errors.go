@@ -41,6 +41,12 @@ func (e *Interrupted) ExitCode() int {
 	return 130
 }
 
+// Unseen is that Cleanup could not look for namespaces.
+type Unseen struct{ Err error }
+
+func (e *Unseen) Error() string { return e.Err.Error() }
+func (e *Unseen) Unwrap() error { return e.Err }
+
 // Incomplete is what Run returns beside reports, with Options.KeepGoing, if they do
 // not say all that was asked for.
 type Incomplete struct {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,15 +73,24 @@ func over(pod *corev1.Pod) time.Time {
 
 // sweep deletes what earlier runs have left in the namespace of the probe pods,
 // where their clients were killed: pods that New made, that nobody wants kept, and
-// whose run has ended for certain. now is the time by the clock of the API
+// whose run has ended for certain; and namespaces of which the same holds. now is the time by the clock of the API
 // server, which has dated the pods too: a client's may be wrong by hours.
 //
 // It runs beside a run, which neither waits for it nor fails with it: who may not
-// list pods has no leftovers deleted, and what is not done when the run ends is
+// list pods or namespaces has no leftovers deleted, and what is not done when the run ends is
 // left to the next.
 func (r *runner) sweep(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
+	var g sync.WaitGroup
+	g.Go(func() { r.sweepNamespaces(ctx, now) })
+	if r.home == nil { // in which nothing can be left
+		g.Go(func() { r.sweepPods(ctx, now) })
+	}
+	g.Wait()
+}
+
+func (r *runner) sweepPods(ctx context.Context, now time.Time) {
 	pods := r.client.Pods(r.opts.namespace())
 	// Version 0 is for whatever the API server has in memory. It may be a little
 	// old, but what makes a pod a leftover does not change, and deletions name
@@ -107,6 +117,27 @@ func (r *runner) sweep(ctx context.Context, now time.Time) {
 		})
 	}
 	g.Wait()
+}
+
+// sweepNamespaces deletes namespaces that earlier runs have made, with nothing of
+// anybody else's in them.
+func (r *runner) sweepNamespaces(ctx context.Context, now time.Time) {
+	list, err := r.client.Namespaces().List(ctx, metav1.ListOptions{LabelSelector: Selector, ResourceVersion: "0"})
+	if err != nil {
+		return
+	}
+	for i := range list.Items {
+		ns := &list.Items[i]
+		if !madeNamespace(ns) || isKeptNamespace(ns) || ns.DeletionTimestamp != nil || !now.After(overNamespace(ns)) {
+			continue
+		}
+		if who, err := foreign(ctx, r.client, ns.Name); who != "" || err != nil {
+			continue
+		}
+		if deleteNamespace(ctx, r.client.Namespaces(), ns.Name, ns.UID) == nil {
+			r.say("deleted namespace " + ns.Name + ", which an earlier run had left")
+		}
+	}
 }
 
 // deletePod deletes one pod, and no other that has come by its name. That it is

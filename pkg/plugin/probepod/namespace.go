@@ -16,8 +16,12 @@ import (
 // (https://kubernetes.io/docs/concepts/security/pod-security-admission/).
 const (
 	labelEnforce    = "pod-security.kubernetes.io/enforce"
+	labelAudit      = "pod-security.kubernetes.io/audit"
+	labelWarn       = "pod-security.kubernetes.io/warn"
 	levelPrivileged = "privileged"
 )
+
+var podSecurityModes = []string{labelEnforce, labelAudit, labelWarn}
 
 // checkNamespace returns an error if the namespace of the probe pods is certain to
 // admit none: it is not there, is going away, or enforces a Pod Security level that
@@ -55,7 +59,7 @@ func (r *runner) checkNamespace(ctx context.Context, request Request) error {
 
 // namespaceRemedy is what helps where the namespace of the probe pods is not there.
 func (r *runner) namespaceRemedy() string {
-	return fmt.Sprintf("create it by `%s create namespace %s`, or name another by --probe-namespace", r.opts.kubectl(), r.opts.namespace())
+	return fmt.Sprintf("create it by `%s create namespace %s`, name another by --probe-namespace, or have one made by --create-namespace", r.opts.kubectl(), r.opts.namespace())
 }
 
 // violatesPodSecurity reports whether an answer is a refusal by Pod Security
@@ -66,6 +70,6 @@ func violatesPodSecurity(err error) bool {
 
 // podSecurityRemedy is what helps where Pod Security forbids probe pods.
 func (o Options) podSecurityRemedy() string {
-	return fmt.Sprintf("let privileged pods into the namespace by `%s label --overwrite namespace %s %s=%s`, or name another by --probe-namespace",
+	return fmt.Sprintf("let privileged pods into the namespace by `%s label --overwrite namespace %s %s=%s`, name another by --probe-namespace, or have one made by --create-namespace",
 		o.kubectl(), o.namespace(), labelEnforce, levelPrivileged)
 }

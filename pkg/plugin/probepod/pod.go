@@ -1,6 +1,7 @@
 package probepod
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -78,10 +79,6 @@ const (
 
 // New returns the pod that answers a request.
 func New(r Request, o Options, name, run string) *corev1.Pod {
-	version := o.Version
-	if version == "" {
-		version = "unknown"
-	}
 	annotations := map[string]string{AnnotationTargets: r.list()}
 	if o.Keep {
 		annotations[AnnotationKeep] = "true"
@@ -89,14 +86,9 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 	return &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      name,
-			Namespace: o.namespace(),
-			Labels: map[string]string{
-				LabelName:      Name,
-				LabelManagedBy: ManagedBy,
-				LabelVersion:   labelValue(version),
-				LabelInstance:  run,
-			},
+			Name:        name,
+			Namespace:   o.namespace(),
+			Labels:      o.labels(run),
 			Annotations: annotations,
 		},
 		Spec: corev1.PodSpec{
@@ -107,7 +99,7 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 
 			// It runs once, and not for long, whatever becomes of its client.
 			RestartPolicy:                 corev1.RestartPolicyNever,
-			ActiveDeadlineSeconds:         ptr.To(int64((o.timeout() + deadlineMargin).Seconds())),
+			ActiveDeadlineSeconds:         ptr.To(o.deadlineSeconds()),
 			TerminationGracePeriodSeconds: ptr.To(int64(gracePeriod)),
 
 			// The targets' processes are in the node's PID namespace. Nothing
@@ -152,6 +144,19 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 		},
 	}
 }
+
+// labels are those of what a run creates.
+func (o Options) labels(run string) map[string]string {
+	return map[string]string{
+		LabelName:      Name,
+		LabelManagedBy: ManagedBy,
+		LabelVersion:   labelValue(cmp.Or(o.Version, "unknown")),
+		LabelInstance:  run,
+	}
+}
+
+// deadlineSeconds is how long a pod lives at most.
+func (o Options) deadlineSeconds() int64 { return int64((o.timeout() + deadlineMargin).Seconds()) }
 
 func pullSecrets(o Options) (list []corev1.LocalObjectReference) {
 	for _, name := range o.PullSecrets {

@@ -147,33 +147,45 @@ func (p *probe) remove() error {
 	if !p.asked {
 		return nil
 	}
+	err := insist(p.uid != "", p.delete, func(err error) {
+		p.tell("deleting " + p.String() + ": " + failure.Clip(err.Error()) + "; trying again")
+	})
+	if err != nil {
+		return &failure.Error{
+			Kind: ErrNotDeleted, Op: "delete " + p.String(), Err: err,
+			Said:   failure.Clip(err.Error()),
+			Remedy: p.deletion(p.pod.Name, p.until),
+		}
+	}
+	p.forget(p.pod.Name)
+	return nil
+}
+
+// insist removes an object until it is certain that it is gone, for as long as
+// cleanupTimeout. seen tells whether its creation was answered. An attempt that fails
+// and is made again is told.
+func insist(seen bool, remove func(context.Context) error, again func(error)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	// A pod that nobody has seen yet may be created by a request that is still
+	// What nobody has seen yet may be created by a request that is still
 	// on its way: look more than once.
 	looks := 1
-	if p.uid == "" {
+	if !seen {
 		looks = 5
 	}
 	for {
-		err := p.delete(ctx)
+		err := remove(ctx)
 		if err == nil {
-			p.forget(p.pod.Name)
 			return nil
 		}
 		if looks--; apierrors.IsNotFound(err) && looks <= 0 {
-			p.forget(p.pod.Name)
 			return nil
 		}
 		if failure.IsRBAC(err) || !waitFor(ctx, retryInterval) {
-			return &failure.Error{
-				Kind: ErrNotDeleted, Op: "delete " + p.String(), Err: err,
-				Said:   failure.Clip(err.Error()),
-				Remedy: p.deletion(p.pod.Name, p.until),
-			}
+			return err
 		}
 		if !apierrors.IsNotFound(err) {
-			p.tell("deleting " + p.String() + ": " + failure.Clip(err.Error()) + "; trying again")
+			again(err)
 		}
 	}
 }

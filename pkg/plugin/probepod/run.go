@@ -37,9 +37,14 @@ type Options struct {
 	AllThreads     bool              // stop and read every thread
 	KeepGoing      bool              // read the other nodes if one fails
 	Keep           bool              // do not delete the pods
-	Version        string            // of the plugin, for the pods' label
-	Kubectl        string            // how a command that is printed begins, with --context and the like; "": kubectl
-	Notices        io.Writer         // what is told at any rate, unlike progress; nil: standard error
+
+	// CreateNamespace has the run make a namespace for its pods, in place of
+	// Namespace, and delete it with them.
+	CreateNamespace bool
+
+	Version string    // of the plugin, for the pods' label
+	Kubectl string    // how a command that is printed begins, with --context and the like; "": kubectl
+	Notices io.Writer // what is told at any rate, unlike progress; nil: standard error
 }
 
 func (o Options) namespace() string      { return cmp.Or(o.Namespace, DefaultNamespace) }
@@ -106,13 +111,14 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxConcurrent)
-	if r.fail(r.checkNamespace(ctx, requests[0])) == nil {
+	if r.fail(r.prepare(ctx, requests[0])) == nil {
 		for _, request := range requests {
 			g.Go(func() error { return r.node(ctx, request.normal()) })
 		}
 	}
 	g.Wait() // and end ctx
 	r.sweeping.Wait()
+	r.left = append(r.left, r.leave())
 	stop()
 	if interrupted := new(Interrupted); errors.As(context.Cause(parent), &interrupted) {
 		// It may have come when everything was read already. Who interrupts a
@@ -155,8 +161,11 @@ type runner struct {
 	first   error                // why the run failed
 	failed  map[string]error     // why nodes did, if that does not end the run
 	changed map[string]error     // targets that did, by ID
-	left    []error              // pods that could not be deleted
+	left    []error              // what could not be deleted
+	home    *home                // the run's own namespace, while it may be there
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
+
+	keptPods bool // at the end pods were, as Options.Keep says
 
 	swept    sync.Once // leftovers are looked for
 	sweeping sync.WaitGroup
@@ -182,6 +191,9 @@ func (r *runner) node(ctx context.Context, request Request) error {
 	var left error
 	if r.opts.Keep && p.uid != "" && !errors.Is(err, ErrGone) {
 		p.keep()
+		r.mu.Lock()
+		r.keptPods = true
+		r.mu.Unlock()
 	} else {
 		left = p.remove()
 	}

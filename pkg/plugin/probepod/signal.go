@@ -78,6 +78,11 @@ func NotifySignals(signals chan<- os.Signal) {
 func (r *runner) sayLeft() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.home != nil {
+		fmt.Fprintf(lastWords, "not deleted: delete the namespace, and what is in it, by `%s`; the pods stop by themselves by %s\n",
+			r.deleteCommandOf(r.home), r.home.until.Format(time.TimeOnly))
+		return
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.pods)) {
 		fmt.Fprintf(lastWords, "not deleted: %s\n", r.deletion(name, r.pods[name]))
 	}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -18,6 +19,8 @@ type diffOptions struct {
 	*operands
 	Printer   printers.ResourcePrinter
 	Selection selection
+	// External, if not nil, shows the differences in place of Printer.
+	External *externalDiff
 }
 
 func newDiffCommand(c *common, name string) *cobra.Command {
@@ -40,6 +43,10 @@ The answer is about all calls that there can be, not about those that were tried
 that shows it.
 
 Whatever is selected to be shown, the verdict and the exit code are about all calls.
+
+If $KUBECTL_EXTERNAL_DIFF names a program, as for kubectl diff, it shows the
+differences in place of this command's own text: of two folders, each with one file
+that has a line for each syscall of each ABI.
 
 Exit code: 0 if they are identical, or with --reduce if they give the same access;
 1 if not or if it cannot be told; 2 or more on an error.`,
@@ -80,6 +87,9 @@ func (o *diffOptions) Complete(flags *sourceFlags, output *outputFlags, args []s
 	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {
 		return err
 	}
+	if human, ok := o.Printer.(printer.Human); ok && !human.Wide {
+		o.External = newExternalDiff(os.Getenv(externalDiffEnv))
+	}
 	o.operands, err = o.newOperands(flags, args...)
 	return err
 }
@@ -103,13 +113,32 @@ func (o *diffOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := o.Printer.PrintObj(d, o.Out); err != nil {
+	if err := o.print(d, sides); err != nil {
 		return err
 	}
 	if d.Relation == v1alpha1.Identical || d.Relation == v1alpha1.SameAccess && o.Selection.Reduced {
 		return nil
 	}
 	return errDifferent
+}
+
+// print shows the differences.
+func (o *diffOptions) print(d *v1alpha1.Diff, sides [2]*source.Source) error {
+	if o.External == nil {
+		return o.Printer.PrintObj(d, o.Out)
+	}
+	var dumps [2]*v1alpha1.Dump
+	for i, s := range sides {
+		var err error
+		if dumps[i], err = newDump(s, &o.Selection); err != nil {
+			return err
+		}
+	}
+	differ, err := o.External.show(dumps, d.ByName != nil, o.IOStreams)
+	if err == nil && !differ && d.Relation != v1alpha1.Identical && !(d.Relation == v1alpha1.SameAccess && o.Selection.Reduced) {
+		o.warn(fmt.Errorf("the difference is not in what %s was shown: without $%s it is said", o.External.program, externalDiffEnv))
+	}
+	return err
 }
 
 // alike returns the first of a workload's containers, if it stands for all.

@@ -78,6 +78,7 @@ lint: ## gofmt and vet, every module
 	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for m in $(MODULES); do (cd $$m && go vet ./...); done
 	go vet -tags e2e,vm ./test/... ./pkg/...
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck= -pyflakes= .github/workflows/*.yaml
 	for os in darwin windows; do GOOS=$$os go build -o /dev/null ./cmd/kubectl-seccomp; done
 
 # One package at a time: tests that stop processes or install filters must not
@@ -118,6 +119,24 @@ test: lint test-unit test-vm test-docker test-e2e ## every test, those on the lo
 bench: deps build cluster-up cluster-load ## speed, side by side with what it is held against
 	go test -p 1 -run '^$$' -bench . ./pkg/...
 	go test -tags e2e -run '^$$' -bench . -benchtime 15x ./test/e2e
+
+# Give the version: make release VERSION=v1.2.3. RELEASE_FLAGS=--dirty for a trial.
+.PHONY: release
+release: ## archives, images, SBOM, checksums and krew manifest, into dist/VERSION
+	go run ./hack/release --version '$(VERSION)' $(RELEASE_FLAGS)
+
+# The second one is built in another folder, from a clone, and from nothing: it takes
+# as long as all of the plugin's modules for all platforms do.
+.PHONY: test-release
+test-release: ## that two releases of one commit are the same, and run
+	if ! command -v qemu-aarch64-static >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends qemu-user-static; \
+	fi
+	go run ./hack/release --version v0.0.0-test --output dist/test-release
+	dir=$$(mktemp -d); trap 'chmod -R u+w $$dir; rm -rf $$dir' EXIT; \
+	git clone -q . $$dir/clone; \
+	(cd $$dir/clone && GOCACHE=$$dir/cache go run ./hack/release --version v0.0.0-test --output ../release); \
+	diff -r dist/test-release $$dir/release
 
 .PHONY: clean
 clean:

@@ -46,17 +46,23 @@ var images = []image{
 
 const source = "https://github.com/kubectl-seccomp/kubectl-seccomp"
 
-// ref is the name under which a node's container runtime finds the image. No
-// registry answers to localhost: an image that was not loaded cannot be fetched
-// from whoever might own the name elsewhere, which a kubelet would do for
-// kubectl-seccomp/NAME (docker.io/kubectl-seccomp/NAME to it).
-func (img image) ref(version string) string {
-	return "localhost/kubectl-seccomp/" + img.name + ":" + version
+// localRepository is where images of development builds are said to be. No registry
+// answers to localhost: an image that was not loaded cannot be fetched from whoever
+// might own the name elsewhere, which a kubelet would do for kubectl-seccomp/NAME
+// (docker.io/kubectl-seccomp/NAME to it).
+const localRepository = "localhost/kubectl-seccomp"
+
+// ref is the name under which a node's container runtime finds the image.
+func (img image) ref(repository, version string) string {
+	return repository + "/" + img.name + ":" + version
 }
 
-// checkVersion refuses what cannot be a tag, before anything is compiled.
-func checkVersion(version string) error {
-	if _, err := name.NewTag(images[0].ref(version), name.StrictValidation); err != nil {
+// checkRef refuses what cannot be an image's name, before anything is compiled.
+func checkRef(repository, version string) error {
+	if _, err := name.NewRepository(repository+"/"+images[0].name, name.StrictValidation); err != nil {
+		return fmt.Errorf("repository %q is none: want REGISTRY/PATH in lower case", repository)
+	}
+	if _, err := name.NewTag(images[0].ref(repository, version), name.StrictValidation); err != nil {
 		return fmt.Errorf("version %q is no image tag: want up to 128 of A-Z a-z 0-9 _ . -", version)
 	}
 	return nil

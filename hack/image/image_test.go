@@ -107,7 +107,7 @@ func TestReproducible(t *testing.T) {
 // TestLayout reads an image back with go-containerregistry, which checks every
 // digest, size and media type, and then what only this project asks for.
 func TestLayout(t *testing.T) {
-	archive := buildProbe(t, clone(t, hello), "--arch", "s390x,arm,amd64", "--version", "v1.2.3")
+	archive := buildProbe(t, clone(t, hello), "--arch", "s390x,arm,amd64", "--version", "v1.2.3", "--repository", "registry.example.com/tools")
 	dir := unpack(t, archive)
 	l, err := layout.FromPath(dir)
 	if err != nil {
@@ -128,7 +128,7 @@ func TestLayout(t *testing.T) {
 		t.Fatalf("index.json lists %d images, want 1", len(manifest.Manifests))
 	}
 	for _, key := range []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"} {
-		if got, want := manifest.Manifests[0].Annotations[key], "localhost/kubectl-seccomp/probe:v1.2.3"; got != want {
+		if got, want := manifest.Manifests[0].Annotations[key], "registry.example.com/tools/probe:v1.2.3"; got != want {
 			t.Errorf("annotation %s is %q, want %q", key, got, want)
 		}
 	}
@@ -261,6 +261,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown architecture", []string{"--arch", "amd64,vax", "probe"}, `unknown architecture "vax"`},
 		{"no architecture", []string{"--arch", "", "probe"}, `unknown architecture ""`},
 		{"version", []string{"--version", "a b", "probe"}, `version "a b" is no image tag`},
+		{"repository", []string{"--repository", "Example.com/UP", "probe"}, `repository "Example.com/UP" is none`},
 		{"does not compile", []string{"--arch", "amd64", "--root", broken, "probe"}, "go build for linux/amd64 in " + broken},
 	} {
 		t.Run(test.name, func(t *testing.T) {

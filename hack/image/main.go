@@ -2,11 +2,12 @@
 // Docker: one static binary in an image FROM scratch, for every architecture
 // that Kubernetes runs on. The same sources and Go release give the same bytes.
 //
-//	go run -C hack/image . --output DIR [--arch amd64,arm64,...|all] [--version TAG] IMAGE...
+//	go run -C hack/image . --output DIR [--arch amd64,arm64,...|all] [--version TAG] [--repository PREFIX] IMAGE...
 //
 // It writes DIR/IMAGE.tar, an OCI image layout (image-spec, image-layout.md)
-// that `ctr -n k8s.io images import`, skopeo and crane read. Relative paths
-// start at hack/image, since go run -C works there.
+// that `ctr -n k8s.io images import`, skopeo and crane read, and prints the image's
+// name with the digest of its index, by which a registry that it was pushed to knows
+// it. Relative paths start at hack/image, since go run -C works there.
 package main
 
 import (
@@ -32,6 +33,7 @@ func run(args []string) error {
 	output := flags.String("output", "../../dist", "folder for the tarballs")
 	arch := flags.String("arch", "all", "GOARCH values, separated by commas, or all")
 	version := flags.String("version", "dev", "version, which is also the image's tag")
+	repository := flags.String("repository", localRepository, "what is before /IMAGE:TAG in the image's name")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -45,7 +47,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkVersion(*version); err != nil {
+	if err := checkRef(*repository, *version); err != nil {
 		return err
 	}
 	created, err := sourceDate()
@@ -73,12 +75,17 @@ func run(args []string) error {
 		if err != nil {
 			return fmt.Errorf("image %s: %w", img.name, err)
 		}
-		path := filepath.Join(*output, img.name+".tar")
-		digest, size, err := writeArchive(path, built, img.ref(*version))
+		index, err := built.Digest()
+		if err != nil {
+			return fmt.Errorf("image %s: %w", img.name, err)
+		}
+		path, ref := filepath.Join(*output, img.name+".tar"), img.ref(*repository, *version)
+		digest, size, err := writeArchive(path, built, ref)
 		if err != nil {
 			return fmt.Errorf("image %s: %w", img.name, err)
 		}
 		fmt.Printf("%s sha256:%x %d bytes, %d platforms\n", path, digest, size, len(platforms))
+		fmt.Printf("%s@%s\n", ref, index)
 	}
 	return nil
 }

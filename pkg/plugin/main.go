@@ -3,9 +3,11 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
@@ -36,6 +38,10 @@ func Main(args []string, streams genericiooptions.IOStreams) int {
 
 // run is Main, for whatever streams and cluster.
 func run(c *common, args []string) int {
+	if plugin, ok := completesFor(args[0]); ok {
+		args = append([]string{plugin, cobra.ShellCompRequestCmd}, args[1:]...)
+		c.ErrOut = io.Discard // kubectl passes it on
+	}
 	cmd := newRootCommand(c, args[0])
 	cmd.SetArgs(args[1:])
 	return exitCode(cmd.Execute(), c.IOStreams)

@@ -45,6 +45,7 @@ func (f *outputFlags) formats(own []string) []string {
 // add registers the flags; own are the command's formats beside the usual ones.
 func (f *outputFlags) add(cmd *cobra.Command, own ...string) {
 	cmd.Flags().StringVarP(&f.format, "output", "o", "", "Output format: "+strings.Join(f.formats(own), ", "))
+	completeFlags(cmd, cmd.Flags(), map[string]func(string) []string{"output": func(string) []string { return f.formats(own) }})
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "Leave out the headings of columns")
 	cmd.Flags().Var(&f.color, "color", "Colour the output: auto, always, never")
 	f.template.AddFlags(cmd)

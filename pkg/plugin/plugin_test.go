@@ -327,6 +327,7 @@ func TestExamples(t *testing.T) {
 	seen := 0
 	for _, cmd := range append(root.Commands(), root) {
 		for line := range strings.Lines(cmd.Example) {
+			line, _, _ := strings.Cut(line, " >")
 			args, ok := strings.CutPrefix(strings.TrimSpace(line), "kubectl seccomp ")
 			if !ok {
 				continue

@@ -73,7 +73,8 @@ container, by a short-lived pod on its node.`,
 	})
 	c.config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "Say on stderr what is being done")
-	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newCleanupCommand(c, name), newVersionCommand(c, name))
+	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newCleanupCommand(c, name), newCompletionCommand(name), newVersionCommand(c, name))
+	c.completions(root)
 	return root
 }
 

@@ -145,3 +145,27 @@ func jobsSelector(op string, object *unstructured.Unstructured) (labels.Selector
 		{Key: batchv1.JobNameLabel, Operator: metav1.LabelSelectorOpIn, Values: names},
 	}})
 }
+
+// ContainerNames returns the names of the containers of a pod, or of the first of a
+// workload's: those that run for long first.
+func (r Resolver) ContainerNames(ctx context.Context, o Operand) ([]string, error) {
+	if o.Namespace == "" {
+		o.Namespace = r.Namespace
+	}
+	pod := new(corev1.Pod)
+	if o.isPod() {
+		var err error
+		if pod, err = r.pod(ctx, o.Namespace, o.Name); err != nil {
+			return nil, err
+		}
+	} else {
+		pods, err := r.podsOf(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		pod = &pods[0]
+	}
+	names := specNames(pod)
+	init := len(pod.Spec.InitContainers)
+	return slices.Concat(names[init:], names[:init]), nil
+}

@@ -85,12 +85,19 @@ func (img image) build(work string, platforms []platform, version string, create
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add:        one,
+			Add:        notArtifact{one},
 			Descriptor: v1.Descriptor{Platform: p.oci()},
 		})
 	}
 	return index, nil
 }
+
+// notArtifact is an image whose descriptor has no artifactType. go-containerregistry
+// puts the configuration's media type there; skopeo before 1.21 drops the field when
+// it copies, which changes the index and with it the digest that the plugin asks for.
+type notArtifact struct{ v1.Image }
+
+func (notArtifact) ArtifactType() (string, error) { return "", nil }
 
 func (img image) buildOne(program []byte, p platform, version string, created time.Time) (v1.Image, error) {
 	layer, err := singleFileLayer(img.name, program, created)

@@ -144,6 +144,9 @@ func TestLayout(t *testing.T) {
 	var got []string
 	for _, desc := range manifest.Manifests {
 		got = append(got, desc.Platform.String())
+		if desc.ArtifactType != "" {
+			t.Errorf("%s: artifactType is %q: skopeo would change the index", desc.Platform, desc.ArtifactType)
+		}
 		img, err := index.Image(desc.Digest)
 		if err != nil {
 			t.Fatal(err)

@@ -30,7 +30,11 @@ func (p *dryProber) Probe(_ context.Context, requests []probepod.Request) (map[s
 	if len(requests) == 0 {
 		return nil, errNoPods
 	}
-	for _, object := range probepod.Objects(p.options, requests) {
+	objects, err := probepod.Objects(p.options, requests)
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range objects {
 		if err := p.printer.PrintObj(object, p.out); err != nil {
 			return nil, err
 		}

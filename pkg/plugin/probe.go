@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -43,6 +44,8 @@ type probeFlags struct {
 	priorityClass  string
 	keep           bool
 	ownNamespace   bool
+	overrideFile   string
+	override       *probepod.Override // what overrideFile holds
 	allThreads     bool
 	dryRun         string
 	dryPrinter     printers.ResourcePrinter // of dryRun, by the flag output
@@ -60,6 +63,7 @@ func (f *probeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.namespace, "probe-namespace", probepod.DefaultNamespace, "Namespace of the probe's pods; it must admit privileged ones")
 	flags.BoolVar(&f.ownNamespace, "create-namespace", false, "Make a namespace for the probe's pods that admits them, and delete it with them")
 	flags.DurationVar(&f.timeout, "timeout", probepod.DefaultTimeout, "How long reading may take, pulling the image included")
+	flags.StringVar(&f.overrideFile, "override", "", "File with a part of a Pod, YAML or JSON, to merge over the probe's pods: tolerations, labels, annotations, resources, ...")
 	flags.StringVar(&f.dryRun, "dry-run", "none", "With client, print the probe's pods with -o yaml or -o json and create none: none, client")
 	flags.BoolVar(&f.keep, "keep-probe", false, "Do not delete the probe's pods: print the commands that do")
 	flags.BoolVar(&f.leastPrivilege, "least-privilege", false, "Run the probe with the few capabilities that it needs instead of privileged")
@@ -97,12 +101,42 @@ func (f *probeFlags) validate() error {
 	case f.timeout < time.Second:
 		return fmt.Errorf("--timeout %v: want a second or more", f.timeout)
 	}
+	var err error
+	if f.override, err = readOverride(f.overrideFile); err != nil {
+		return err
+	}
 	if f.dry() {
-		var err error
 		f.dryPrinter, err = dryPrinter(f.flags.Lookup("output").Value.String())
 		return err
 	}
 	return nil
+}
+
+// maxOverride bounds the file of --override, in bytes.
+const maxOverride = 256 << 10
+
+// readOverride reads the file of --override.
+func readOverride(file string) (*probepod.Override, error) {
+	if file == "" {
+		return nil, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("--override: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxOverride+1))
+	if err == nil && len(text) > maxOverride {
+		err = fmt.Errorf("more than %d bytes", maxOverride)
+	}
+	var override *probepod.Override
+	if err == nil {
+		override, err = probepod.ParseOverride(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--override %s: %w", file, err)
+	}
+	return override, nil
 }
 
 // dry tells whether pods are printed in place of being created.
@@ -187,6 +221,7 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 		AllThreads:     f.allThreads,
 		KeepGoing:      f.keepGoing,
 		Keep:           f.keep,
+		Override:       f.override,
 
 		CreateNamespace: f.ownNamespace,
 		Version:         Version,

@@ -17,7 +17,7 @@ import (
 
 // AnnotationDeadline is on a namespace that a run has made for its pods: after how
 // many seconds the run has ended, as activeDeadlineSeconds has it for a pod.
-const AnnotationDeadline = "seccomp.kubectl.dev/active-deadline-seconds"
+const AnnotationDeadline = annotationPrefix + "active-deadline-seconds"
 
 // home is the namespace that a run makes for its pods, from before its creation
 // until its deletion is accepted.

@@ -49,7 +49,10 @@ func (r *runner) checkNamespace(ctx context.Context, request Request) error {
 	// Admission may exempt the user, which no label tells
 	// (https://kubernetes.io/docs/concepts/security/pod-security-admission/#exemptions):
 	// a creation that is only tried does.
-	p := r.newProbe(request.normal())
+	p, err := r.newProbe(request.normal())
+	if err != nil {
+		return err
+	}
 	_, err = p.pods.Create(ctx, p.pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil && violatesPodSecurity(err) {
 		return p.refusal(err)

@@ -43,13 +43,16 @@ const (
 // Selector selects every probe pod, of whatever run and version.
 const Selector = LabelName + "=" + Name + "," + LabelManagedBy + "=" + ManagedBy
 
+// annotationPrefix is what the keys of our annotations begin with.
+const annotationPrefix = "seccomp.kubectl.dev/"
+
 // AnnotationTargets lists the containers that a probe pod reads, for whoever
 // comes across it.
-const AnnotationTargets = "seccomp.kubectl.dev/targets"
+const AnnotationTargets = annotationPrefix + "targets"
 
 // AnnotationKeep is on a probe pod that the user wants kept (Options.Keep): later
 // runs leave it alone, and so does Cleanup unless it is told otherwise.
-const AnnotationKeep = "seccomp.kubectl.dev/keep"
+const AnnotationKeep = annotationPrefix + "keep"
 
 const (
 	containerName = "probe"

@@ -36,12 +36,12 @@ type probe struct {
 	told    string    // the last line of progress
 }
 
-func (r *runner) newProbe(request Request) *probe {
-	return &probe{
-		runner: r, request: request,
-		pods: r.client.Pods(r.opts.namespace()),
-		pod:  r.newPod(request),
+func (r *runner) newProbe(request Request) (*probe, error) {
+	pod, err := r.newPod(request)
+	if err != nil {
+		return nil, err
 	}
+	return &probe{runner: r, request: request, pods: r.client.Pods(pod.Namespace), pod: pod}, nil
 }
 
 func (p *probe) String() string {
@@ -385,7 +385,7 @@ func (p *probe) badOutput(ended *corev1.ContainerStateTerminated, err error) err
 	case errors.Is(err, report.ErrDisagree), errors.Is(err, report.ErrImpossible):
 		remedy = "this is a bug of the probe, or the node is not to be trusted"
 	case ended != nil && ended.Reason == "OOMKilled":
-		remedy = "the probe needs more than " + memoryLimit + ": name fewer targets"
+		remedy = "the probe needs more than " + memoryLimit + ": name fewer targets, or set its resources by --override"
 	}
 	return &failure.Error{Kind: ErrOutput, Op: "read the output of " + p.String(), Said: failure.Clip(said), Remedy: remedy, Err: err}
 }

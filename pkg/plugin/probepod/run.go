@@ -38,6 +38,8 @@ type Options struct {
 	KeepGoing      bool              // read the other nodes if one fails
 	Keep           bool              // do not delete the pods
 
+	Override *Override // of the pods; nil: none
+
 	// CreateNamespace has the run make a namespace for its pods, in place of
 	// Namespace, and delete it with them.
 	CreateNamespace bool
@@ -182,7 +184,10 @@ func (r *runner) node(ctx context.Context, request Request) error {
 	if ctx.Err() != nil {
 		return r.fail(context.Cause(ctx))
 	}
-	p := r.newProbe(request)
+	p, err := r.newProbe(request)
+	if err != nil {
+		return r.fail(err)
+	}
 	rep, err := p.do(ctx)
 
 	// The pod is deleted and the targets are looked at again at the same time.

@@ -49,7 +49,8 @@ differences in place of this command's own text: of two folders, each with one f
 that has a line for each syscall of each ABI.
 
 Exit code: 0 if they are identical, or with --reduce if they give the same access;
-1 if not or if it cannot be told; 2 or more on an error.`,
+1 if not or if it cannot be told; 2 or more on an error. With --dry-run=client nothing
+is compared: 0 then says that it was printed what would be created.`,
 		Example: examples(name,
 			`# Do the same pods on two nodes run under the same filters?`,
 			`kubectl seccomp diff web-a web-b`,

@@ -126,9 +126,10 @@ release: ## archives, images, SBOM, checksums and krew manifest, into dist/VERSI
 	go run ./hack/release --version '$(VERSION)' $(RELEASE_FLAGS)
 
 # The second one is built in another folder, from a clone, and from nothing: it takes
-# as long as all of the plugin's modules for all platforms do.
+# as long as all of the plugin's modules for all platforms do. Then krew itself installs
+# each archive that the manifest has.
 .PHONY: test-release
-test-release: ## that two releases of one commit are the same, and run
+test-release: ## that two releases of one commit are the same, run, and are installed by krew
 	if ! command -v qemu-aarch64-static >/dev/null; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends qemu-user-static; \
 	fi
@@ -136,7 +137,13 @@ test-release: ## that two releases of one commit are the same, and run
 	dir=$$(mktemp -d); trap 'chmod -R u+w $$dir; rm -rf $$dir' EXIT; \
 	git clone -q . $$dir/clone; \
 	(cd $$dir/clone && GOCACHE=$$dir/cache go run ./hack/release --version v0.0.0-test --output ../release); \
-	diff -r dist/test-release $$dir/release
+	diff -r dist/test-release $$dir/release; \
+	GOFLAGS= GOBIN=$$dir go install sigs.k8s.io/krew/cmd/krew@v0.4.3; \
+	for archive in $$(grep -o 'kubectl-seccomp_v0.0.0-test_.*' dist/test-release/seccomp.yaml); do \
+		machine=$${archive#*_v0.0.0-test_}; machine=$${machine%%.*}; \
+		KREW_ROOT=$$dir/$$machine KREW_OS=$${machine%_*} KREW_ARCH=$${machine#*_} KREW_NO_UPGRADE_CHECK=1 \
+			$$dir/krew install --manifest dist/test-release/seccomp.yaml --archive dist/test-release/$$archive </dev/null; \
+	done
 
 .PHONY: clean
 clean:

@@ -48,6 +48,14 @@ deps: ## the Debian packages that the tests need
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; \
 	fi
 
+.PHONY: generate
+generate: ## compile the BPF program that records calls; the objects are kept with its source
+	@missing=$$(for p in clang llvm libbpf-dev; do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; \
+	fi
+	go generate ./pkg/probe/record
+
 .PHONY: image
 image: ## the probe's and the workload's images as OCI tarballs, every architecture, into dist/
 	go run -C hack/image . --output $(CURDIR)/dist --arch all probe workload

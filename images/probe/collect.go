@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/record"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
@@ -32,6 +33,7 @@ func collect(args []string, stdout io.Writer) error {
 	flags.BoolVar(&req.All, "all", false, "read all that has a seccomp mode")
 	flags.BoolVar(&req.Config, "config", false, "read the OCI configurations of containers and kubelet's default")
 	flags.BoolVar(&req.Self, "self", false, "tell of the probe itself, and whether it can read a filter back")
+	duration := flags.Duration("record", 0, "record the targets' calls for as long, after that")
 	flags.Func("localhost", "profile that a target declares", func(arg string) error {
 		ref, path, ok := strings.Cut(arg, "=")
 		if !ok || ref == "" || path == "" {
@@ -55,6 +57,10 @@ func collect(args []string, stdout io.Writer) error {
 		return errors.New("neither --target nor --all nor --self")
 	case *timeout <= 0:
 		return fmt.Errorf("--timeout %v: want more than 0", *timeout)
+	case *duration < 0:
+		return fmt.Errorf("--record %v: want more than 0", *duration)
+	case *duration > 0 && len(req.Targets) == 0:
+		return errors.New("--record: no --target")
 	case req.MaxThreads <= 0:
 		return fmt.Errorf("--max-threads-per-target %d: want more than 0", req.MaxThreads)
 	}
@@ -64,13 +70,31 @@ func collect(args []string, stdout io.Writer) error {
 		}
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	ctx, cancel := context.WithTimeout(told, *timeout)
 	defer cancel()
 	w := wire.NewWriter(stdout, *name)
 	if err := probe.Collect(ctx, req, w); err != nil {
 		return err
 	}
-	return w.End()
+	if *duration == 0 {
+		return w.End()
+	}
+	if err := record.Run(told, record.Request{Targets: req.Targets, Duration: *duration}, w); err != nil {
+		return err
+	}
+	if err := w.End(); err != nil {
+		return err
+	}
+	if told.Err() != nil {
+		// The pod is being deleted, and its log with it once this process has
+		// ended: whoever follows the log has until then to read what is new.
+		time.Sleep(linger)
+	}
+	return nil
 }
+
+// linger is how long the probe stays that is told to end while it records. Kubelet
+// hands on what is in a log at once.
+const linger = time.Second

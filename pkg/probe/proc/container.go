@@ -149,3 +149,27 @@ func elementID(element string) ContainerID {
 	}
 	return ""
 }
+
+// Place is where the cgroup of a container is, seen from a process in it.
+type Place struct {
+	// Controllers are those of the hierarchy, as in /proc/PID/cgroup: none for
+	// version 2.
+	Controllers string
+	// Up is how many cgroups the container's is above the process' own.
+	Up int
+}
+
+// places returns where, for a process with membership m, the cgroups are that name
+// a container.
+func (m membership) places(node membership, id ContainerID) (list []Place) {
+	for controllers, path := range m.below(node) {
+		for i, element := range path {
+			if elementID(element) == id && (i == 0 || !slices.Contains(parents, path[i-1]) || !isID(element)) {
+				list = append(list, Place{controllers, len(path) - 1 - i})
+				break
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Place) int { return strings.Compare(a.Controllers, b.Controllers) })
+	return list
+}

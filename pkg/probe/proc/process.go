@@ -200,6 +200,20 @@ func (fsys FS) ContainerOf(pid int) (ContainerID, error) {
 	return parseCgroup(text).container(node), nil
 }
 
+// Places returns where the cgroups of a container are that a process is in: one
+// for each hierarchy that has one of it, that of version 2 first.
+func (fsys FS) Places(pid int, id ContainerID) ([]Place, error) {
+	node, err := fsys.node()
+	if err != nil {
+		return nil, err
+	}
+	text, err := fsys.read(strconv.Itoa(pid), "cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("read the cgroup of pid %d: %w", pid, err)
+	}
+	return parseCgroup(text).places(node, id), nil
+}
+
 // InPod reports whether a process is in a cgroup of some pod's. That tells more
 // than ContainerOf does on a node whose kubelet runs in a container.
 func (fsys FS) InPod(pid int) (bool, error) {

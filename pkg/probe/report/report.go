@@ -56,6 +56,7 @@ type Target struct {
 	// Config and File are nil if they were not asked for or not found.
 	Config   *wire.Config
 	File     *wire.File
+	Recorded *wire.Recorded // nil if calls were not
 	Problems []wire.Problem
 }
 
@@ -111,7 +112,13 @@ const (
 // says about it must be the same. The errors are this package's or wrap those of
 // wire and of r.
 func Read(ctx context.Context, r io.Reader, run string) (*Report, error) {
-	return (&builder{report: Report{Targets: make(map[string]*Target)}}).read(ctx, wire.NewReader(r, run))
+	return Follow(ctx, r, run, func() {})
+}
+
+// Follow is Read for output that is being written: began is called when the node
+// says that it begins to record calls.
+func Follow(ctx context.Context, r io.Reader, run string, began func()) (*Report, error) {
+	return (&builder{report: Report{Targets: make(map[string]*Target)}, began: began}).read(ctx, wire.NewReader(r, run))
 }
 
 // builder puts a report together, message by message. wire.Reader has checked
@@ -123,6 +130,7 @@ type builder struct {
 	length   int // of all filters, in instructions
 	stacks   []stack
 	verdicts []*wire.Verdict
+	began    func()
 }
 
 type stack struct {
@@ -188,6 +196,10 @@ func (b *builder) add(m wire.Message) error {
 	case *wire.File:
 		m.Path = clip(m.Path, maxText)
 		b.target(m.Target).File = m
+	case *wire.Began:
+		b.began()
+	case *wire.Recorded:
+		return b.recorded(m)
 	case *wire.Problem:
 		if m.Target == "" {
 			b.report.Problems = addProblem(b.report.Problems, *m)
@@ -283,6 +295,35 @@ func (b *builder) state(m *wire.State) error {
 		}
 	}
 	t.States = append(t.States, &State{State: *m})
+	return nil
+}
+
+// recorded adds the calls that were recorded of a target. Those of an ABI that its
+// node does not have cannot have been made.
+func (b *builder) recorded(m *wire.Recorded) error {
+	check := func(c wire.Calls) error {
+		abi, err := syscalls.ParseABI(c.ABI)
+		if err != nil || !slices.Contains(b.report.ABIs, abi) {
+			return fmt.Errorf("call of %s, which is none of the node's ABIs: %w", clip(c.ABI, maxName), wire.ErrInvalid)
+		}
+		return nil
+	}
+	for _, c := range m.Calls {
+		if err := check(c); err != nil {
+			return err
+		}
+	}
+	for _, v := range m.Values {
+		if err := check(v.Calls); err != nil {
+			return err
+		}
+	}
+	for _, r := range m.Refused {
+		if err := check(r.Calls); err != nil {
+			return err
+		}
+	}
+	b.target(m.Target).Recorded = m
 	return nil
 }
 

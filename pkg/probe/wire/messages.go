@@ -16,7 +16,7 @@ import (
 )
 
 // Message is one of *Hello, *Target, *Filter, *Stack, *State, *Verdict,
-// *Fingerprint, *Node, *Self, *Config, *File and *Problem.
+// *Fingerprint, *Node, *Self, *Config, *File, *Began, *Recorded and *Problem.
 type Message interface {
 	// Type is the message's name in a frame.
 	Type() string
@@ -49,6 +49,10 @@ func newMessage(typ string) Message {
 		return new(Config)
 	case "file":
 		return new(File)
+	case "began":
+		return new(Began)
+	case "recorded":
+		return new(Recorded)
 	case "problem":
 		return new(Problem)
 	}

@@ -29,6 +29,8 @@ type Reader struct {
 	targets  map[string]bool
 	configs  map[string]bool // targets whose configuration has come
 	files    map[string]bool // targets whose file has come
+	recorded map[string]bool // targets whose calls have come
+	began    bool
 	node     bool
 	self     bool
 
@@ -50,6 +52,7 @@ func NewReader(r io.Reader, run string) *Reader {
 		targets:  make(map[string]bool),
 		configs:  make(map[string]bool),
 		files:    make(map[string]bool),
+		recorded: make(map[string]bool),
 	}
 }
 
@@ -278,6 +281,16 @@ func (r *Reader) refer(m Message) error {
 			return fmt.Errorf("target %q has not come, or has its file", clip(m.Target))
 		}
 		r.files[m.Target] = true
+	case *Began:
+		if r.began {
+			return errors.New("seen before")
+		}
+		r.began = true
+	case *Recorded:
+		if !r.began || r.recorded[m.Target] {
+			return fmt.Errorf("no recording has begun, or target %q has its own", clip(m.Target))
+		}
+		r.recorded[m.Target] = true
 	}
 	return nil
 }

@@ -27,9 +27,11 @@
 //
 // A stream is one Hello, then for each distinct program one Filter, for each
 // distinct list of them one Stack, and for each target its States; then, if that
-// is asked for, the Config and File of each target, one Node and one Self. Verdicts and
-// Fingerprints, of each stack, come last; Problems say what could not be done, at
-// any place. What a message refers to has come before it.
+// is asked for, the Config and File of each target, one Node and one Self. Verdicts
+// and Fingerprints, of each stack, come last. Where calls are recorded, Began
+// follows when that begins and, once it has ended, Recorded for each target.
+// Problems say what could not be done, at any place. What a message refers to has
+// come before it.
 //
 // # Trust
 //

@@ -65,6 +65,14 @@ func sample() []Message {
 			Cgroup: 2, X32: true, BTF: true, Container: strings.Repeat("0123456789abcdef", 4), Config: "/run/config.json", ConfigDetail: "none",
 			Runtime: "/usr/bin/crun", Manager: "conmon", Unread: &Problem{Code: CodePermission, Op: "ptrace seize", Errno: "EPERM"}, StoppedNS: 51000,
 		},
+		&Began{BeganNS: 1795521392601432352},
+		&Recorded{
+			Target: "containerd://0123", BeganNS: 1795521392601432352, EndedNS: 1795521452601432352,
+			Calls:   []Calls{{ABI: "amd64", NR: 59, Runtime: true, Count: 1}, {ABI: "386", NR: 1<<32 - 1, Count: 1 << 63}},
+			Values:  []Value{{Calls: Calls{ABI: "amd64", NR: 41, Count: 3}, Arg: 0, Value: 40}},
+			Refused: []Refused{{Calls: Calls{ABI: "amd64", NR: 272, Count: 4}, Return: -1}},
+			Unclear: 1, LostCalls: 2, LostValues: 3, LostRefusals: 4, LostOrigins: 5, LostRuns: 6,
+		},
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -110,6 +112,9 @@ func (o *diffOptions) Run(ctx context.Context) error {
 			o.warnOf(s)
 		}
 	}
+	if id := sides[0].Dump.Source.ContainerID; id != "" && id == sides[1].Dump.Source.ContainerID {
+		o.warn(fmt.Errorf("A and B are the same container: %s is compared with itself", sides[0].Name()))
+	}
 	d, err := compare(sides[0], sides[1], &o.Selection)
 	if err != nil {
 		return err
@@ -142,13 +147,33 @@ func (o *diffOptions) print(d *v1alpha1.Diff, sides [2]*source.Source) error {
 	return err
 }
 
-// alike returns the first of a workload's containers, if it stands for all.
+// alike returns the first of a workload's containers, if it stands for all. If not,
+// the error says how many are like which, the most first.
 func alike(pods []*source.Source) (*source.Source, error) {
-	for _, s := range pods[1:] {
-		if !sameStack(pods[0], s) {
-			return nil, fmt.Errorf("%s: its pods do not have the same filters: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
-				s.Dump.Source.Operand, pods[0].Name(), s.Name())
+	var groups [][]*source.Source
+	for _, s := range pods {
+		i := slices.IndexFunc(groups, func(g []*source.Source) bool { return sameStack(g[0], s) })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, nil)
 		}
+		groups[i] = append(groups[i], s)
 	}
-	return pods[0], nil
+	if len(groups) == 1 {
+		return pods[0], nil
+	}
+	slices.SortStableFunc(groups, func(a, b []*source.Source) int { return len(b) - len(a) })
+	var parts []string
+	for i, g := range groups {
+		if i == maxGroups && len(groups) > maxGroups+1 {
+			parts = append(parts, fmt.Sprintf("and %d more", len(groups)-maxGroups))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%d like %s", len(g), g[0].Name()))
+	}
+	return nil, fmt.Errorf("%s: its pods do not have the same filters: %s: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
+		pods[0].Dump.Source.Operand, strings.Join(parts, ", "), groups[0][0].Name(), groups[1][0].Name())
 }
+
+// maxGroups is how many groups of pods an error names.
+const maxGroups = 4

@@ -121,6 +121,9 @@ func (c *fakeCluster) Resolve(_ context.Context, o target.Operand) (list []targe
 }
 
 func (c *fakeCluster) ResolveAll(ctx context.Context, s target.Selection) (list []target.Container, away map[string]error, err error) {
+	if s.Labels != "" {
+		s.Operands = []target.Operand{{Text: "-l " + s.Labels}}
+	}
 	for _, o := range s.Operands {
 		some, err := c.Resolve(ctx, o)
 		if err != nil {

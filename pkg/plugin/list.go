@@ -135,7 +135,7 @@ func (o *listOptions) selection(pods *podFlags, args []string) (target.Selection
 	}
 	switch {
 	case len(nodes) == 0:
-		return pods.selection(args)
+		return pods.selection(*o.config.Namespace, args)
 	case len(args) > 1:
 		return target.Selection{}, errors.New("node/NODE: it is listed alone")
 	case len(validation.IsDNS1123Subdomain(nodes[0])) > 0:

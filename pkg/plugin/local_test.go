@@ -128,7 +128,8 @@ func TestLocalErrors(t *testing.T) {
 		{"diff docker:web pod", fakeMachine{}, 2, "error: there is no cluster\n"},
 		{"dump docker:web", fakeMachine{err: &probepod.Interrupted{Signal: os.Interrupt}}, 130, "error: interrupted (interrupt)\n"},
 		{"diff docker:web docker:web", fakeMachine{problems: []wire.Problem{{Code: wire.CodeUnreadable, Op: "look around", Detail: "it is dark"}}}, 0,
-			"warning: this machine: look around: it is dark\nwarning: this machine: look around: it is dark\n"},
+			"warning: this machine: look around: it is dark\nwarning: this machine: look around: it is dark\n" +
+				"warning: A and B are the same container: docker:web is compared with itself\n"},
 	} {
 		code, stdout, stderr := onMachine(&test.m, strings.Fields(test.args)...)
 		if code != test.code || stderr != test.want || (code > 1) != (stdout == "") {

@@ -126,7 +126,7 @@ func TestFindingsOnKernel(t *testing.T) {
 		{[]string{"dump", "./d.json", "--arch=amd64", "--runtime=docker"}, "Linux from 6.14 on does not ask them"},
 		{[]string{"dump", "./d.json", "--arch=amd64", "--runtime=docker", "--kernel=6.18"}, "this kernel, Linux 6.18, does not ask them"},
 		{[]string{"dump", "read-only"}, "this kernel, Linux 6.12, may have"},
-		{[]string{"dump", "read-only", "--kernel=6.18"}, "this kernel, Linux 6.12, may have"}, // a container has its own
+		{[]string{"dump", "read-only"}, "this kernel, Linux 6.12, may have"}, // a container has its own
 		{[]string{"dump", "./saved.json", "--kernel=6.18"}, "this kernel, Linux 6.12, may have"},
 	} {
 		if got := finding(c.args...); !strings.Contains(got, c.want) {

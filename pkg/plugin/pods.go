@@ -26,8 +26,12 @@ func (f *podFlags) add(flags *pflag.FlagSet) {
 // set tells whether one of the flags is.
 func (f *podFlags) set() bool { return f.labels != "" || f.fields != "" || f.all }
 
-// selection is what flags and operands mean together.
-func (f *podFlags) selection(args []string) (s target.Selection, err error) {
+// selection is what flags and operands mean together; namespace is that of
+// --namespace.
+func (f *podFlags) selection(namespace string, args []string) (s target.Selection, err error) {
+	if f.all && namespace != "" {
+		return s, errors.New("--namespace and --all-namespaces: use one or the other")
+	}
 	if len(args) > 0 && f.set() {
 		return s, errors.New("operands name pods, and --selector, --field-selector and --all-namespaces select them: use one or the other")
 	}

@@ -104,6 +104,21 @@ type operand struct {
 	container target.Operand
 }
 
+// file tells whether an operand is one that flags say more of: a file, or
+// Unconfined.
+func (o operand) file() bool { return o.offline && !o.here }
+
+// unused returns an error for a flag that says what files are for, if there are
+// none.
+func (f *sourceFlags) unused(files bool) error {
+	for _, name := range []string{"arch", "runtime", "cap-add", "cap-drop", "kernel"} {
+		if !files && f.probe.flags.Changed(name) {
+			return fmt.Errorf("--%s: that is for files, and no operand is one", name)
+		}
+	}
+	return nil
+}
+
 // newOperands understands what operands say, and connects to the cluster if need
 // be.
 func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, error) {
@@ -137,6 +152,9 @@ func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, er
 		o.list = append(o.list, one)
 	}
 	var err error
+	if err := flags.unused(slices.ContainsFunc(o.list, operand.file)); err != nil {
+		return nil, err
+	}
 	if !online && flags.probe.dry() {
 		return nil, errNoPods
 	}

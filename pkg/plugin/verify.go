@@ -82,7 +82,7 @@ func (o *verifyOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	if err := probe.validate(); err != nil {
 		return err
 	}
-	if o.Selection, err = pods.selection(args); err != nil {
+	if o.Selection, err = pods.selection(*o.config.Namespace, args); err != nil {
 		return err
 	}
 	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {

@@ -19,35 +19,6 @@ const maxListed = 150
 // asked.
 const maxFindings = 8
 
-// dumps prints each dump, those of containers that are confined alike as one
-// unless single threads are wanted.
-func (o *output) dumps(dumps []v1alpha1.Dump, h Human) {
-	for len(dumps) > 0 {
-		first := dumps[0]
-		alike := []v1alpha1.Dump{first}
-		dumps = slices.DeleteFunc(slices.Clone(dumps[1:]), func(d v1alpha1.Dump) bool {
-			if h.Threads || !confinedAlike(first, d) {
-				return false
-			}
-			alike = append(alike, d)
-			return true
-		})
-		o.dump(alike, h)
-		if len(dumps) > 0 {
-			o.printf("\n")
-		}
-	}
-}
-
-// confinedAlike reports whether two containers have the same states, whatever
-// the number of threads that have them.
-func confinedAlike(a, b v1alpha1.Dump) bool {
-	return a.Source.Kernel == b.Source.Kernel && slices.Equal(a.Source.ABIs, b.Source.ABIs) &&
-		slices.EqualFunc(a.States, b.States, func(s, t v1alpha1.State) bool {
-			return s.Subject == t.Subject && reflect.DeepEqual(s.Confinement, t.Confinement)
-		})
-}
-
 // nodeName is the name of the machine that a source runs on, "" if it is not known.
 func nodeName(s v1alpha1.Source) string {
 	if s.Node == "" && s.PID != 0 && s.Format == "" {
@@ -100,10 +71,7 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 		facts.add("Process", process(d))
 		facts.add("Node", node(d.Source))
 	} else {
-		for _, a := range alike {
-			facts.add(container(a.Source), fmt.Sprintf("node %s, %s", a.Source.Node, process(a)))
-		}
-		facts.add("Kernel", fmt.Sprintf("Linux %s, %s", d.Source.Kernel, d.Source.Arch))
+		allOf(&facts, alike, h.Wide)
 	}
 	if d.Source.PID != 0 {
 		facts.add("Mode", subject.Mode)

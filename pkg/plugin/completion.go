@@ -95,6 +95,9 @@ func operandCompletions(cluster complete.Cluster) map[string]cobra.CompletionFun
 		"explain": completeExplain(sources(1)),
 		"verify":  pods,
 		"list":    podsAndNodes,
+		"doctor": operandsOf(0, func(word string) complete.Answer {
+			return complete.Answer{Words: cluster.Names(complete.Nodes, "", word)}
+		}),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // credential plugins of kubeconfigs
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/doctor"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 )
 
@@ -25,6 +26,8 @@ type common struct {
 	connect func(*probeFlags) (Resolver, Prober, error)
 	// cleanup deletes probe pods of that cluster.
 	cleanup func(context.Context, probepod.CleanupOptions) ([]probepod.Leftover, error)
+	// examine prepares what `doctor` checks of it.
+	examine func(*probeFlags) (*doctor.Examination, error)
 	local   Machine
 }
 
@@ -32,6 +35,7 @@ func newCommon(streams genericiooptions.IOStreams) *common {
 	c := &common{IOStreams: streams, config: genericclioptions.NewConfigFlags(true), local: thisMachine{}}
 	c.connect = c.connectCluster
 	c.cleanup = c.cleanupCluster
+	c.examine = c.examineCluster
 	return c
 }
 
@@ -73,7 +77,7 @@ container, by a short-lived pod on its node.`,
 	})
 	c.config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "Say on stderr what is being done")
-	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newCleanupCommand(c, name), newCompletionCommand(name), newVersionCommand(c, name))
+	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newCleanupCommand(c, name), newDoctorCommand(c, name), newCompletionCommand(name), newVersionCommand(c, name))
 	c.completions(root)
 	return root
 }

@@ -5,8 +5,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/oci"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/proc"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/ptrace"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
@@ -62,40 +62,14 @@ func (c *collector) self(ctx context.Context) error {
 	if process, err := c.fs.Process(pid); err == nil {
 		// A parent in another PID namespace is 0 (pid_namespaces(7)).
 		s.HostPID = process.PPID != 0
-		c.ownContainer(process, s)
 	}
-	switch {
-	case c.tracer == nil:
-		s.Unread = c.refused
-	default:
-		reading, problem := c.readKnown(ctx)
-		if s.Unread = problem; problem == nil {
+	if s.Unread = c.refused; c.tracer != nil {
+		var reading *ptrace.Reading
+		if reading, s.Unread = c.readKnown(ctx); s.Unread == nil {
 			s.StoppedNS = reading.Stopped.Nanoseconds()
 		}
 	}
 	return c.sink.Write(s)
-}
-
-// ownContainer tells with what the container of this process was started.
-func (c *collector) ownContainer(process proc.Process, s *wire.Self) {
-	id, err := c.fs.ContainerOf(process.PID)
-	switch {
-	case err != nil:
-		s.ConfigDetail = err.Error()
-		return
-	case id == "":
-		s.ConfigDetail = oci.ErrNotFound.Error()
-		return
-	}
-	s.Container = string(id)
-	from := c.origins.of(id, process)
-	s.Config, s.Runtime, s.Manager = from.config.Path, from.config.Runtime, from.config.Manager.Program
-	if from.err != nil {
-		s.Config, s.ConfigDetail = "", from.err.Error()
-	}
-	if s.Manager == "" && len(from.managers) > 0 {
-		s.Manager = from.managers[0].Program
-	}
 }
 
 // BTF reports whether the running kernel describes its types, which programs need

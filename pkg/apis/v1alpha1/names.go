@@ -89,3 +89,13 @@ func (c *Cleanup) Names() (names []string) {
 
 // Names is the version.
 func (v *Version) Names() []string { return []string{v.Version} }
+
+// Names are the nodes, whether all is well with them or not.
+func (d *Diagnosis) Names() (names []string) {
+	for _, c := range d.Checks {
+		if name := "node/" + c.Node; c.Node != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

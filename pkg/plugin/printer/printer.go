@@ -60,6 +60,8 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 		out.verification(obj, h)
 	case *v1alpha1.Cleanup:
 		out.cleanup(obj)
+	case *v1alpha1.Diagnosis:
+		out.diagnosis(obj)
 	case *v1alpha1.Version:
 		out.version(obj)
 	default:

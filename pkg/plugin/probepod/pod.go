@@ -179,6 +179,9 @@ func arguments(r Request, o Options, run string) []string {
 	if r.Configs {
 		args = append(args, "--config")
 	}
+	if r.Self {
+		args = append(args, "--self")
+	}
 	for _, id := range r.targets() {
 		args = append(args, "--target", id)
 	}

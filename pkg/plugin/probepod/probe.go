@@ -399,6 +399,9 @@ func (p *probe) answers(rep *report.Report) error {
 			return p.badOutput(nil, fmt.Errorf("it says nothing of %s", p.request.name(id)))
 		}
 	}
+	if p.request.Self && rep.Self == nil {
+		return p.badOutput(nil, errors.New("it says nothing of the probe itself"))
+	}
 	for id := range rep.Targets {
 		if !asked[id] && !p.request.All {
 			return p.badOutput(nil, fmt.Errorf("it speaks of %q, which was not asked for", id))

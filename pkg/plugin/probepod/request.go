@@ -22,6 +22,9 @@ type Request struct {
 	// Configs has the report say with what the runtime was told to start each
 	// container, and what kubelet is set to.
 	Configs bool
+	// Self has the report say what the probe finds of itself, and whether it can read
+	// a filter back that it has installed.
+	Self bool
 }
 
 // A Reference is a container that runs nothing, under the seccomp profile that
@@ -83,6 +86,9 @@ func (r Request) list() string {
 	}
 	if r.All {
 		names = append(names, "every process")
+	}
+	if r.Self {
+		names = append(names, "itself")
 	}
 	var b strings.Builder
 	for i, name := range names {

@@ -47,6 +47,10 @@ type Options struct {
 	Version string    // of the plugin, for the pods' label
 	Kubectl string    // how a command that is printed begins, with --context and the like; "": kubectl
 	Notices io.Writer // what is told at any rate, unlike progress; nil: standard error
+
+	// Answered, if set, is told of each node that has answered, and how long that took
+	// from its pod's creation on. Calls may overlap.
+	Answered func(node string, took time.Duration)
 }
 
 func (o Options) namespace() string      { return cmp.Or(o.Namespace, DefaultNamespace) }
@@ -189,6 +193,9 @@ func (r *runner) node(ctx context.Context, request Request) error {
 		return r.fail(err)
 	}
 	rep, err := p.do(ctx)
+	if err == nil && r.opts.Answered != nil {
+		r.opts.Answered(request.Node, time.Since(p.started))
+	}
 
 	// The pod is deleted and the targets are looked at again at the same time.
 	changed := make(chan map[string]error, 1)

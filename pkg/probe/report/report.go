@@ -183,10 +183,7 @@ func (b *builder) add(m wire.Message) error {
 		m.KubeletRoot, m.Detail = clip(m.KubeletRoot, maxText), clip(m.Detail, maxText)
 		b.report.Node = m
 	case *wire.Self:
-		for _, s := range []*string{&m.Label, &m.Container, &m.Config, &m.ConfigDetail, &m.Runtime, &m.Manager} {
-			*s = clip(*s, maxText)
-		}
-		if m.Unread != nil {
+		if m.Label = clip(m.Label, maxText); m.Unread != nil {
 			clipProblem(m.Unread)
 		}
 		b.report.Self = m

@@ -18,24 +18,13 @@ type Self struct {
 	HostUsers bool `json:"hostUsers,omitempty"`
 	// PtraceScope is Yama's kernel.yama.ptrace_scope; absent without Yama.
 	PtraceScope *int `json:"ptraceScope,omitempty"`
-	// Cgroup is the version of the cgroup hierarchy that its container is known by:
-	// 1 or 2; 0 if that cannot be told.
+	// Cgroup is the version of the cgroup hierarchy by which containers are known: 1 or
+	// 2; 0 if that cannot be told.
 	Cgroup int `json:"cgroup,omitempty"`
 	// X32 tells that the kernel executes calls of the x32 ABI.
 	X32 bool `json:"x32,omitempty"`
 	// BTF tells that the kernel describes its types (/sys/kernel/btf/vmlinux).
 	BTF bool `json:"btf,omitempty"`
-
-	// Container is the ID (64 hexadecimal digits) of the probe's own container, ""
-	// if its cgroup does not tell. Config is the path of the OCI configuration that it
-	// was started with, "" if that was not found: ConfigDetail says why. Runtime
-	// and Manager are the OCI runtime's program and that which looks after the
-	// container, "" if they could not be told.
-	Container    string `json:"container,omitempty"`
-	Config       string `json:"config,omitempty"`
-	ConfigDetail string `json:"configDetail,omitempty"`
-	Runtime      string `json:"runtime,omitempty"`
-	Manager      string `json:"manager,omitempty"`
 
 	// Unread is why the probe could not read back a filter that it had just had
 	// installed; nil if it could.

@@ -62,8 +62,7 @@ func sample() []Message {
 		&Node{SeccompDefault: new(bool), KubeletRoot: "/var/lib/kubelet", Detail: "none"},
 		&Self{
 			Mode: ModeFilter, Effective: 0xa80425fb, Label: "cri-containerd.apparmor.d (enforce)", HostPID: true, HostUsers: true, PtraceScope: new(int),
-			Cgroup: 2, X32: true, BTF: true, Container: strings.Repeat("0123456789abcdef", 4), Config: "/run/config.json", ConfigDetail: "none",
-			Runtime: "/usr/bin/crun", Manager: "conmon", Unread: &Problem{Code: CodePermission, Op: "ptrace seize", Errno: "EPERM"}, StoppedNS: 51000,
+			Cgroup: 2, X32: true, BTF: true, Unread: &Problem{Code: CodePermission, Op: "ptrace seize", Errno: "EPERM"}, StoppedNS: 51000,
 		},
 		&Began{BeganNS: 1795521392601432352},
 		&Recorded{

@@ -78,7 +78,7 @@ is compared: 0 then says that it was printed what would be created.`,
 	}
 	flags.add(cmd)
 	sel.add(cmd)
-	output.add(cmd, "wide")
+	output.add(cmd, "wide", "markdown", "sarif")
 	return cmd
 }
 
@@ -87,7 +87,7 @@ func (o *diffOptions) Complete(flags *sourceFlags, output *outputFlags, args []s
 	if err := o.Selection.complete(); err != nil {
 		return err
 	}
-	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {
+	if o.Printer, err = output.printer(humanAndReports(printer.Human{Color: output.color})); err != nil {
 		return err
 	}
 	if human, ok := o.Printer.(printer.Human); ok && !human.Wide {

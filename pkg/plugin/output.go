@@ -123,3 +123,11 @@ func humanAndWide(human printer.Human) map[string]printers.ResourcePrinter {
 	wide.Wide = true
 	return map[string]printers.ResourcePrinter{"": human, "wide": wide}
 }
+
+// humanAndReports are those, and the printers for where changes are reviewed.
+func humanAndReports(human printer.Human) map[string]printers.ResourcePrinter {
+	own := humanAndWide(human)
+	own["markdown"] = printer.Markdown{}
+	own["sarif"] = printer.SARIF{Version: Version}
+	return own
+}

@@ -174,7 +174,7 @@ func TestErrors(t *testing.T) {
 		{"dump --frob key", `unknown flag: --frob; see`},
 		{"--frob", `unknown flag: --frob; see .kubectl seccomp --help.`},
 		{"dump key -o frob", `output format "frob": want one of asm, dot, profile, raw, wide, json, yaml`},
-		{"diff key key -o asm", `output format "asm": want one of wide, json, yaml, kyaml, name, go-template, .*, custom-columns, custom-columns-file`},
+		{"diff key key -o asm", `output format "asm": want one of markdown, sarif, wide, json, yaml, kyaml, name, go-template, .*, custom-columns, custom-columns-file`},
 		{"explain key read -o wide", `output format "wide": want one of json`},
 		{"dump key -o custom-columns", `custom-columns: want columns behind it: custom-columns=HEADER:PATH,...`},
 		{"dump key -o custom-columns=A", `custom-columns: column "A": want HEADER:PATH`},

@@ -73,7 +73,7 @@ if something could not be read, or on another error.`,
 	probe.add(cmd.Flags())
 	pods.add(cmd.Flags())
 	cmd.Flags().BoolVar(&strict, "strict", false, "Have nothing hold but what is identical")
-	output.add(cmd, "wide")
+	output.add(cmd, "wide", "markdown", "sarif")
 	return cmd
 }
 
@@ -85,7 +85,7 @@ func (o *verifyOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	if o.Selection, err = pods.selection(*o.config.Namespace, args); err != nil {
 		return err
 	}
-	if o.Printer, err = output.printer(humanAndWide(printer.Human{Color: output.color})); err != nil {
+	if o.Printer, err = output.printer(humanAndReports(printer.Human{Color: output.color})); err != nil {
 		return err
 	}
 	probe.keepGoing = true

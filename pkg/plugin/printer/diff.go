@@ -37,7 +37,7 @@ func (o *output) diff(d *v1alpha1.Diff, h Human) {
 
 // verdict says in one line how B stands to A.
 func verdict(d *v1alpha1.Diff) string {
-	a, b := d.A.Operand, d.B.Operand
+	a, b := terminal.Escape(d.A.Operand), terminal.Escape(d.B.Operand)
 	switch d.Relation {
 	case v1alpha1.Identical:
 		if d.ByName == nil && slices.Equal(d.A.Filters, d.B.Filters) || len(d.A.Filters)+len(d.B.Filters) == 0 {

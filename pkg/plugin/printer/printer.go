@@ -132,9 +132,9 @@ func (o *output) version(v *v1alpha1.Version) {
 // container names a source's container; a file by the operand.
 func container(s v1alpha1.Source) string {
 	if s.Container == "" {
-		return s.Operand
+		return terminal.Escape(s.Operand)
 	}
-	return s.Namespace + "/" + s.Pod + ":" + s.Container
+	return terminal.Escape(s.Namespace + "/" + s.Pod + ":" + s.Container)
 }
 
 // action is an action as people write it: ERRNO(EPERM).

@@ -19,6 +19,21 @@ const (
 )
 
 func (o *output) verification(v *v1alpha1.Verification, h Human) {
+	style, text := verifiedVerdict(v)
+	o.verdict(style, "%s", text)
+	if len(v.Namespaces) > 1 {
+		o.printf("\n")
+		o.table(namespaces(v))
+	}
+	o.printf("\n")
+	o.table(verified(v))
+	for _, alike := range sameArrows(v.Items) {
+		o.arrows(alike, h, len(v.Items) == 1)
+	}
+}
+
+// verifiedVerdict says in one line whether all containers are confined as declared.
+func verifiedVerdict(v *v1alpha1.Verification) (style terminal.Style, text string) {
 	total := v1alpha1.VerifiedNamespace{}
 	for _, n := range v.Namespaces {
 		total.Containers += n.Containers
@@ -26,7 +41,7 @@ func (o *output) verification(v *v1alpha1.Verification, h Human) {
 		total.Broken += n.Broken
 		total.Unknown += n.Unknown
 	}
-	style, text := terminal.Green, ""
+	style = terminal.Green
 	switch {
 	case total.Broken > 0:
 		style = terminal.Red
@@ -42,16 +57,20 @@ func (o *output) verification(v *v1alpha1.Verification, h Human) {
 	if total.Broken > 0 && total.Unknown > 0 {
 		text += fmt.Sprintf(", %d not verified", total.Unknown)
 	}
-	o.verdict(style, "%s", text)
-	if len(v.Namespaces) > 1 {
-		t := table{header: []string{"NAMESPACE", "CONTAINERS", "AS DECLARED", "NOT", "UNKNOWN"}}
-		for _, n := range v.Namespaces {
-			t.rows = append(t.rows, row{[]string{n.Namespace, fmt.Sprint(n.Containers), fmt.Sprint(n.Holds), fmt.Sprint(n.Broken), fmt.Sprint(n.Unknown)}, holdStyle(n)})
-		}
-		o.printf("\n")
-		o.table(t)
+	return style, text
+}
+
+// namespaces has a row for each.
+func namespaces(v *v1alpha1.Verification) table {
+	t := table{header: []string{"NAMESPACE", "CONTAINERS", "AS DECLARED", "NOT", "UNKNOWN"}}
+	for _, n := range v.Namespaces {
+		t.rows = append(t.rows, row{[]string{n.Namespace, fmt.Sprint(n.Containers), fmt.Sprint(n.Holds), fmt.Sprint(n.Broken), fmt.Sprint(n.Unknown)}, holdStyle(n)})
 	}
-	o.printf("\n")
+	return t
+}
+
+// verified has a row for each container.
+func verified(v *v1alpha1.Verification) table {
 	t := table{header: []string{"VERDICT", "CONTAINER", "NODE", "DECLARED", "CONFIGURED", "ENFORCED"}, wrap: []int{1, 3}}
 	for _, item := range v.Items {
 		t.rows = append(t.rows, row{[]string{
@@ -59,10 +78,7 @@ func (o *output) verification(v *v1alpha1.Verification, h Human) {
 			declared(item.Declared), reading(item, 0), reading(item, 1),
 		}, holds[item.Holds].style})
 	}
-	o.table(t)
-	for _, alike := range sameArrows(v.Items) {
-		o.verified(alike, h, len(v.Items) == 1)
-	}
+	return t
 }
 
 // sameArrows groups containers of which the same is to be said.
@@ -147,16 +163,28 @@ var relations = map[v1alpha1.Relation]string{
 	v1alpha1.Incomparable: "incomparable", v1alpha1.SameAccess: "same access", v1alpha1.Undecided: "undecided",
 }
 
-// verified prints what there is to say of the arrows of containers that have the
+// worthSaying are the reasons of an arrow, without those that are no news where there
+// are many containers: what is so of most of them.
+func worthSaying(a v1alpha1.Arrow, alone bool) []v1alpha1.Reason {
+	if alone {
+		return a.Reasons
+	}
+	return slices.DeleteFunc(slices.Clone(a.Reasons), func(r v1alpha1.Reason) bool { return r.Code == v1alpha1.ReasonDoor })
+}
+
+func arrowRelation(a v1alpha1.Arrow) string {
+	if a.Relation == "" {
+		return "not known"
+	}
+	return relations[a.Relation]
+}
+
+// arrows prints what there is to say of the arrows of containers that have the
 // same: nothing, if both are as they should be.
-func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone bool) {
+func (o *output) arrows(alike []v1alpha1.VerifiedContainer, h Human, alone bool) {
 	said := false
 	for _, a := range alike[0].Arrows {
-		reasons := a.Reasons
-		if !h.Wide && !alone {
-			// What is so of most containers is no news among many.
-			reasons = slices.DeleteFunc(slices.Clone(reasons), func(r v1alpha1.Reason) bool { return r.Code == v1alpha1.ReasonDoor })
-		}
+		reasons := worthSaying(a, h.Wide || alone)
 		if a.Holds == v1alpha1.HoldsYes && len(reasons) == 0 {
 			continue
 		}
@@ -169,11 +197,7 @@ func (o *output) verified(alike []v1alpha1.VerifiedContainer, h Human, alone boo
 			o.verdict(holds[alike[0].Holds].style, "%s", wrap(enumerated(names, h), max(o.width, minWrap)))
 			said = true
 		}
-		relation := relations[a.Relation]
-		if a.Relation == "" {
-			relation = "not known"
-		}
-		o.printf("%s → %s: %s\n", a.From, a.To, relation)
+		o.printf("%s → %s: %s\n", a.From, a.To, arrowRelation(a))
 		hidden := len(reasons) - maxShown
 		if hidden <= 1 || h.Wide {
 			hidden = 0

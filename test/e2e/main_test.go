@@ -30,12 +30,18 @@ import (
 
 // What the tests share. TestMain sets it.
 var (
-	cluster struct{ Kubeconfig, Kubectl, Cluster string } // of cluster.json
-	config  *rest.Config
-	client  *kubernetes.Clientset
-	plugin  string // the binary
-	ns      string // a namespace of this run, with the pods of startPods
+	cluster struct { // of cluster.json
+		Kubeconfig, Kubectl, Cluster string
+		Nodes                        []node
+	}
+	config *rest.Config
+	client *kubernetes.Clientset
+	plugin string // the binary
+	ns     string // a namespace of this run, with the pods of startPods
 )
+
+// node is one of cluster.json.
+type node struct{ Name, SeccompDir, PodLogs, ContainerdSocket string }
 
 const workload = "localhost/kubectl-seccomp/workload:dev"
 
@@ -143,6 +149,7 @@ func pod(name, node string, args ...string) *corev1.Pod {
 		Spec: corev1.PodSpec{
 			NodeName: node, ServiceAccountName: "e2e", AutomountServiceAccountToken: ptr.To(false),
 			TerminationGracePeriodSeconds: ptr.To(int64(1)),
+			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, // nodes are tainted
 			SecurityContext: &corev1.PodSecurityContext{
 				// Another user than the probe, so that what it may read is by
 				// its capabilities.

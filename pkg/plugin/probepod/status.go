@@ -210,12 +210,16 @@ func imageRemedy(reason, node string) string {
 	return "name an image that the node can pull by --image, or load it there and set --image-pull-policy=IfNotPresent"
 }
 
+// preempt is what kubelet does for pods of a critical priority that do not fit
+// (k8s.io/kubernetes/pkg/kubelet/preemption).
+const preempt = "or have kubelet end others of a lower priority for it by --priority-class=system-node-critical"
+
 func nodeRemedy(reason, node string) string {
 	switch {
 	case reason == "OutOfpods":
-		return "the node runs as many pods as it may: delete one that can go, see `kubectl get pods -A --field-selector spec.nodeName=" + node + "`"
+		return "the node runs as many pods as it may: delete one that can go, see `kubectl get pods -A --field-selector spec.nodeName=" + node + "`, " + preempt
 	case strings.HasPrefix(reason, "OutOf"):
-		return "make room on the node, see `kubectl describe node " + node + "`"
+		return "make room on the node, see `kubectl describe node " + node + "`, " + preempt
 	case reason == "Evicted", reason == "NodeShutdown", reason == "Terminated":
 		return "the node is short of something or going down, see `kubectl describe node " + node + "`"
 	}

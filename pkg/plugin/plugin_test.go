@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
 // pods are the fixtures, by operand.
@@ -377,5 +379,18 @@ func TestExamples(t *testing.T) {
 func BenchmarkHelp(b *testing.B) {
 	for b.Loop() {
 		newRootCommand(newCommon(genericiooptions.IOStreams{Out: io.Discard}), "kubectl-seccomp").UsageString()
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, stdout, stderr := offline("", "version")
+	want := "Version          dev\n" +
+		"Probe image      localhost/kubectl-seccomp/probe:dev\n" +
+		"Schema           seccomp.kubectl.dev/v1alpha1\n" +
+		fmt.Sprintf("Probe protocol   %d\n", wire.Version) +
+		"Syscall tables   Linux " + syscalls.KernelVersion + "\n" +
+		"Built with       " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + "\n"
+	if code != 0 || stderr != "" || stdout != want {
+		t.Errorf("exit code %d, %s\n%s, want\n%s", code, stderr, stdout, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
@@ -25,8 +26,13 @@ func newVersionCommand(c *common, name string) *cobra.Command {
 		Use:                   "version [flags]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show what this build of the plugin is made of",
-		Example:               examples(name, `kubectl seccomp version`, `kubectl seccomp version -o json`),
-		Args:                  exactly(0, "no operands"),
+		Long: `Show what this build of the plugin is made of: its version, the image of the probe
+that it starts, the API version of its JSON, the version of the probe's output that it
+understands, the Linux release whose syscalls it knows, and what built it.
+
+No cluster is asked.`,
+		Example: examples(name, `kubectl seccomp version`, `kubectl seccomp version -o json`),
+		Args:    exactly(0, "no operands"),
 		RunE: func(*cobra.Command, []string) error {
 			p, err := output.printer(map[string]printers.ResourcePrinter{"": printer.Human{Color: output.color}})
 			if err != nil {
@@ -36,6 +42,8 @@ func newVersionCommand(c *common, name string) *cobra.Command {
 				TypeMeta:      v1alpha1.TypeMeta("Version"),
 				Version:       Version,
 				ProbeImage:    ProbeImage,
+				Schema:        v1alpha1.GroupVersion.String(),
+				ProbeProtocol: wire.Version,
 				SyscallTables: syscalls.KernelVersion,
 				GoVersion:     runtime.Version(),
 				Platform:      runtime.GOOS + "/" + runtime.GOARCH,

@@ -315,6 +315,11 @@ type Version struct {
 
 	Version    string `json:"version"`
 	ProbeImage string `json:"probeImage"` // default of --image
+	// Schema is the API version of what is printed as JSON or YAML.
+	Schema string `json:"schema"`
+	// ProbeProtocol is the version of the probe's output that is understood. A
+	// probe of another is refused.
+	ProbeProtocol int `json:"probeProtocol"`
 	// SyscallTables is the Linux release that the names of syscalls come from.
 	SyscallTables string `json:"syscallTables"`
 	GoVersion     string `json:"goVersion"`

@@ -124,6 +124,8 @@ func (o *output) version(v *v1alpha1.Version) {
 	t := table{wrap: []int{1}}
 	t.add("Version", v.Version)
 	t.add("Probe image", v.ProbeImage)
+	t.add("Schema", v.Schema)
+	t.add("Probe protocol", fmt.Sprint(v.ProbeProtocol))
 	t.add("Syscall tables", "Linux "+v.SyscallTables)
 	t.add("Built with", v.GoVersion+", "+v.Platform)
 	o.table(t)

@@ -61,7 +61,7 @@ confined alike are shown as one, the most frequent first; -o json has each.`,
 			`# The policy as a profile: what is live, written down exactly`,
 			`kubectl seccomp dump web -o profile`,
 			`# Everything, the filters' bytes included`,
-			`kubectl seccomp dump kube-system/ds/kube-proxy -o json`),
+			`kubectl seccomp dump production/deploy/web -o json`),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 || pods.set() {
 				return nil

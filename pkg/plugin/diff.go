@@ -38,7 +38,7 @@ tighter or looser than A.
 A and B are each
 
 ` + operandHelp + `
-The pods of a workload must have the same filters.
+The pods of a workload must be confined alike.
 
 The answer is about all calls that there can be, not about those that were tried:
 "identical", "tighter" and "looser" are proven. Each difference comes with a call
@@ -147,15 +147,23 @@ func (o *diffOptions) print(d *v1alpha1.Diff, sides [2]*source.Source) error {
 	return err
 }
 
-// alike returns the first of a workload's containers, if it stands for all. If not,
-// the error says how many are like which, the most first.
+// alike returns the first of a workload's containers, if it stands for all: if all have
+// the same policy. Their filters may differ, as runtimes compile one profile in another
+// order each time. If not, the error says how many are like which, the most first.
 func alike(pods []*source.Source) (*source.Source, error) {
 	var groups [][]*source.Source
+	byPolicy := make(map[string]int) // the index in groups
+	policies := make(map[string]string)
 	for _, s := range pods {
-		i := slices.IndexFunc(groups, func(g []*source.Source) bool { return sameStack(g[0], s) })
-		if i < 0 {
+		filters := filtersOf(s)
+		if policies[filters] == "" {
+			policies[filters] = policyOf(s, filters)
+		}
+		i, ok := byPolicy[policies[filters]]
+		if !ok {
 			i = len(groups)
 			groups = append(groups, nil)
+			byPolicy[policies[filters]] = i
 		}
 		groups[i] = append(groups[i], s)
 	}

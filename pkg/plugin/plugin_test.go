@@ -77,6 +77,9 @@ func pods() *fakeCluster {
 		"deploy/web": {
 			filter("web-1", denyFor(addKey, eperm)), filter("web-2", vsock), filter("web-3", denyFor(addKey, eperm)),
 		},
+		"deploy/order": { // the same, compiled in two ways
+			filter("order-1", denyFor(addKey, eperm)), filter("order-2", append(bpf.Filter{{Op: bpf.LdAbsW}}, denyFor(addKey, eperm)...)),
+		},
 		"web-2":        one(filter("web-2", vsock)),
 		"-l app=web":   {filter("app-1", denyFor(addKey, eperm)), filter("app-2", vsock), unread, filter("app-3", vsock), {name: "free"}},
 		"-l app=many":  many,
@@ -392,5 +395,15 @@ func TestVersion(t *testing.T) {
 		"Built with       " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + "\n"
 	if code != 0 || stderr != "" || stdout != want {
 		t.Errorf("exit code %d, %s\n%s, want\n%s", code, stderr, stdout, want)
+	}
+}
+
+// TestPodsAlike has pods whose filters were compiled in two ways: they stand for each
+// other.
+func TestPodsAlike(t *testing.T) {
+	for _, args := range []string{"diff deploy/order key", "explain deploy/order add_key"} {
+		if code, _, stderr := plugin(pods(), strings.Fields(args)...); code != 0 || stderr != "" {
+			t.Errorf("%s: exit code %d, %s", args, code, stderr)
+		}
 	}
 }

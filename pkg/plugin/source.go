@@ -277,9 +277,21 @@ func otherThreads(s *source.Source) error {
 	return fmt.Errorf("%s: not confined like its main thread: %d of %d threads; dump shows how", s.Name(), threads, s.Dump.Threads)
 }
 
-// sameStack reports whether the subjects of two sources are held to the same
-// filters.
-func sameStack(a, b *source.Source) bool {
-	x, y := a.Dump.States[0], b.Dump.States[0]
-	return a.Dump.Source.Arch == b.Dump.Source.Arch && x.Mode == y.Mode && slices.Equal(x.Filters, y.Filters)
+// filtersOf names what the subject of a source is held to, by its filters.
+func filtersOf(s *source.Source) string {
+	state := s.Dump.States[0]
+	return fmt.Sprint(s.Dump.Source.Arch, state.Mode, state.Filters)
+}
+
+// policyOf names it by what the filters do; by themselves if that is not decided.
+func policyOf(s *source.Source, filters string) string {
+	p, err := s.Policy(0)
+	if err != nil {
+		return filters
+	}
+	print, err := p.Fingerprint()
+	if err != nil {
+		return filters
+	}
+	return fmt.Sprint(s.Dump.Source.Arch, s.Dump.States[0].Mode, print)
 }

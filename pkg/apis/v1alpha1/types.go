@@ -6,6 +6,8 @@
 // characters escaped in Go's notation, so that they are safe in any output.
 // Actions are the kernel's, without SECCOMP_RET_; numbers of calls, arguments
 // and sets are hexadecimal strings, since they may need 64 bits.
+//
+//go:generate go run ../../../hack/gen-schema -types . -out ../../../docs/schema
 package v1alpha1
 
 import (
@@ -95,9 +97,10 @@ func (s Source) Name() string {
 
 // Confinement is what the kernel holds of a thread.
 type Confinement struct {
-	Mode         string       `json:"mode"` // disabled, strict or filter
-	NoNewPrivs   bool         `json:"noNewPrivs"`
-	Capabilities Capabilities `json:"capabilities"`
+	Mode       string `json:"mode"` // disabled, strict or filter
+	NoNewPrivs bool   `json:"noNewPrivs"`
+	// Capabilities are absent if there is no process: of a file.
+	Capabilities Capabilities `json:"capabilities,omitzero"`
 	FilterCount  int          `json:"filterCount"` // as /proc/PID/status has it
 	// Filters refer to Filter.SHA256, oldest first. Absent if FilterCount is not
 	// 0: they were not read.

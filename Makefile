@@ -86,7 +86,7 @@ lint: ## gofmt and vet, every module
 	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for m in $(MODULES); do (cd $$m && go vet ./...); done
 	go vet -tags e2e,vm ./test/... ./pkg/...
-	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck= -pyflakes= .github/workflows/*.yaml
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck= -pyflakes= .github/workflows/*.yaml docs/ci/*.yaml
 	for os in darwin windows; do GOOS=$$os go build -o /dev/null ./cmd/kubectl-seccomp; done
 
 # One package at a time: tests that stop processes or install filters must not

@@ -128,11 +128,15 @@ func helpExamples(t *testing.T) (lines []string) {
 
 // documented are the command lines in blocks of code of the documentation.
 func documented(t *testing.T) (lines []string) {
-	files, err := filepath.Glob(filepath.Join(root(), "docs", "*.md"))
-	if err != nil || len(files) == 0 {
-		t.Fatal(err)
+	files := []string{filepath.Join(root(), "README.md")}
+	for _, folder := range []string{"docs", "docs/howto"} {
+		found, err := filepath.Glob(filepath.Join(root(), folder, "*.md"))
+		if err != nil || len(found) == 0 {
+			t.Fatal(folder, err)
+		}
+		files = append(files, found...)
 	}
-	for _, file := range append(files, filepath.Join(root(), "README.md")) {
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

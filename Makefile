@@ -125,7 +125,7 @@ test: lint test-unit test-vm test-docker test-e2e ## every test, those on the lo
 # measured besides those of the tests; go test ./pkg/policy tries them, too.
 .PHONY: bench
 bench: deps build cluster-up cluster-load ## speed, side by side with what it is held against
-	go test -p 1 -run '^$$' -bench . ./pkg/...
+	go test -p 1 -run '^$$' -bench . ./cmd/... ./pkg/...
 	go test -tags e2e -run '^$$' -bench . -benchtime 15x ./test/e2e
 
 # Give the version: make release VERSION=v1.2.3. RELEASE_FLAGS=--dirty for a trial.

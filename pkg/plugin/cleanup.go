@@ -130,7 +130,7 @@ func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, p pr
 
 // cleanupCluster deletes in the cluster that the configuration says.
 func (c *common) cleanupCluster(ctx context.Context, o probepod.CleanupOptions) ([]probepod.Leftover, error) {
-	config, err := c.config.ToRESTConfig()
+	config, err := c.restConfig()
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func nodeNames(args []string) (nodes []string, err error) {
 
 // examineCluster is for the cluster that the configuration says.
 func (c *common) examineCluster(f *probeFlags) (*doctor.Examination, error) {
-	config, err := c.config.ToRESTConfig()
+	config, err := c.restConfig()
 	if err != nil {
 		return nil, err
 	}

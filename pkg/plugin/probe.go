@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,27 +146,30 @@ func (f *probeFlags) dry() bool { return f.dryRun == "client" }
 // isName reports whether an object can have a name.
 func isName(s string) bool { return len(validation.IsDNS1123Subdomain(s)) == 0 }
 
-// resolveTimeout bounds looking up one operand: the client has no timeout, as it
-// follows logs.
+// resolveTimeout bounds looking up one operand, unless --request-timeout does: the
+// client itself has no timeout, as it follows logs.
 const resolveTimeout = 30 * time.Second
 
-// resolver asks the API server.
-type resolver struct{ target.Resolver }
+// resolver asks the API server, within a time for each operand.
+type resolver struct {
+	target.Resolver
+	timeout time.Duration
+}
 
 func (r resolver) Resolve(ctx context.Context, o target.Operand) ([]target.Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	return r.Resolver.Resolve(ctx, o)
 }
 
 func (r resolver) ResolveAll(ctx context.Context, s target.Selection) ([]target.Container, map[string]error, error) {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	return r.Resolver.ResolveAll(ctx, s)
 }
 
 func (r resolver) CheckNode(ctx context.Context, node string) error {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	return r.Resolver.CheckNode(ctx, node)
 }
@@ -182,7 +186,7 @@ func (p *prober) Probe(ctx context.Context, requests []probepod.Request) (map[st
 }
 
 func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
-	config, err := c.config.ToRESTConfig()
+	config, err := c.restConfig()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -198,7 +202,7 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	if c.verbose || terminal.IsTerminal(c.ErrOut) {
 		progress = c.ErrOut
 	}
-	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}}
+	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}, cmp.Or(config.Timeout, resolveTimeout)}
 	options := f.options(kubectl(c.config))
 	options.Notices = c.ErrOut
 	if f.dry() {

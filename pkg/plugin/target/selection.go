@@ -42,7 +42,7 @@ func (r Resolver) ResolveAll(ctx context.Context, s Selection) (all []Container,
 		return nil, nil, err
 	}
 	if len(pods) == 0 {
-		return nil, nil, failure.New(ErrNotFound, "find pods", "nothing matches: "+s.describe(r.Namespace), "see `kubectl get pods`")
+		return nil, nil, failure.New(ErrNotFound, "find pods", "nothing matches: "+s.describe(r.Namespace), "see `"+s.kubectl(r.Namespace)+"`")
 	}
 	var left error
 	for _, p := range pods {
@@ -100,6 +100,14 @@ func (r Resolver) warn(err error) {
 	if r.Warn != nil {
 		r.Warn(err)
 	}
+}
+
+// kubectl is the command that shows which pods there are to choose from.
+func (s Selection) kubectl(namespace string) string {
+	if s.AllNamespaces {
+		return "kubectl get pods -A --show-labels"
+	}
+	return "kubectl get pods -n " + namespace + " --show-labels"
 }
 
 // describe says in words which pods are meant.

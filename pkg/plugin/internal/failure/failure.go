@@ -3,6 +3,7 @@
 package failure
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -97,9 +98,23 @@ func (r Request) Of(op string, err error) error {
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		return &Error{Op: op, Said: Clip(err.Error()), Err: err}
 	}
+	// client-go has no kind of error for it.
+	if _, said, ok := strings.Cut(err.Error(), credentials); ok {
+		said, _, _ = strings.Cut(said, "\n\n") // general advice follows
+		return &Error{Kind: ErrForbidden, Op: op, Err: err, Said: "your credentials could not be had: " + Clip(said),
+			Remedy: "log in, or see the user of your kubeconfig: `kubectl config view --minify`"}
+	}
+	if certificate := (*tls.CertificateVerificationError)(nil); errors.As(err, &certificate) {
+		return &Error{Op: op, Said: Clip(err.Error()), Err: err,
+			Remedy: "see the cluster of your kubeconfig: `kubectl config view --minify`"}
+	}
 	return &Error{Op: op, Said: Clip(err.Error()), Err: err,
 		Remedy: "the API server did not answer: see `kubectl cluster-info`"}
 }
+
+// credentials begins what the error of a credential plugin says
+// (k8s.io/client-go/plugin/pkg/client/auth/exec).
+const credentials = "getting credentials: "
 
 // IsRBAC reports whether an answer is a refusal by the cluster's authorization,
 // and not by its admission, which answers with the same code and reason. They

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -133,10 +134,13 @@ func (c *common) examineCluster(f *probeFlags) (*doctor.Examination, error) {
 // Run makes the checks and prints them.
 func (o *doctorOptions) Run(ctx context.Context) error {
 	d, err := o.Examination.Run(ctx)
-	if err != nil {
+	if interrupted := new(probepod.Interrupted); errors.Is(err, errDryRun) || errors.As(err, &interrupted) {
 		return err
 	}
 	if err := o.Printer.PrintObj(d, o.Out); err != nil {
+		return err
+	}
+	if err != nil {
 		return err
 	}
 	return doctorResult(d)

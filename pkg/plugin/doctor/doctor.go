@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,8 +57,8 @@ type Examination struct {
 // requestTimeout bounds each request to the API server.
 const requestTimeout = 10 * time.Second
 
-// Run makes the checks. What is wrong is a check of the diagnosis; an error is for a
-// run of the probes that was interrupted.
+// Run makes the checks. What is wrong is a check of the diagnosis; an error is beside
+// it for a run of the probes that was interrupted, or left pods behind.
 func (e *Examination) Run(ctx context.Context) (*v1alpha1.Diagnosis, error) {
 	d := &diagnosis{Examination: e}
 	if !d.server(ctx) {
@@ -71,10 +72,8 @@ func (e *Examination) Run(ctx context.Context) (*v1alpha1.Diagnosis, error) {
 		}
 		return d.result(), nil
 	}
-	if err := d.probes(ctx, nodes); err != nil {
-		return nil, err
-	}
-	return d.result(), nil
+	err := d.probes(ctx, nodes)
+	return d.result(), err
 }
 
 // diagnosis is an Examination under way.
@@ -203,20 +202,30 @@ func (d *diagnosis) probes(ctx context.Context, nodes []node) error {
 		defer mu.Unlock()
 		took[node] = d
 	})
-	incomplete := new(probepod.Incomplete)
-	if err != nil && !errors.As(err, &incomplete) {
-		return err
-	}
+	incomplete, err := split(err)
 	for _, n := range nodes {
 		if r := reports[n.name]; r != nil {
 			d.node(n, r, took[n.name])
 		} else if err := incomplete.Failed[n.name]; err != nil {
 			d.failure(v1alpha1.CheckProbe, n.name, err)
 		} else {
-			d.unknown(v1alpha1.CheckProbe, n.name, "the node was not asked")
+			d.unknown(v1alpha1.CheckProbe, n.name, "it was not asked to the end")
 		}
 	}
-	return nil
+	return err
+}
+
+// split parts an error of a run into why nodes were not read, and the rest.
+func split(err error) (*probepod.Incomplete, error) {
+	incomplete := new(probepod.Incomplete)
+	if !errors.As(err, &incomplete) {
+		return incomplete, err
+	}
+	var rest []error
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && err != error(incomplete) {
+		rest = slices.DeleteFunc(slices.Clone(joined.Unwrap()), func(e error) bool { return e == error(incomplete) })
+	}
+	return incomplete, errors.Join(rest...)
 }
 
 // node is one that is to be checked.

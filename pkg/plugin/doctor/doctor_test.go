@@ -385,21 +385,35 @@ func TestProbeFails(t *testing.T) {
 	check(t, d, v1alpha1.CheckReadFilter, "node-b")
 }
 
-// TestInterrupted has a run of the probes that ends by a signal: there is no
-// diagnosis.
-func TestInterrupted(t *testing.T) {
+// TestRunFails has a run of the probes that leaves a pod behind, beside a node that is
+// not read, and one that is interrupted.
+func TestRunFails(t *testing.T) {
 	s := newAPIServer(t)
 	client, err := NewClient(&rest.Config{Host: s.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	interrupted := errors.New("interrupted")
-	e := Examination{Client: client, Namespace: "shop",
-		Probe: func(context.Context, []probepod.Request, func(string, time.Duration)) (map[string]*report.Report, error) {
-			return nil, interrupted
-		}}
-	if d, err := e.Run(t.Context()); d != nil || !errors.Is(err, interrupted) {
-		t.Errorf("%v, %v", d, err)
+	left, image := errors.New("delete probe pod x: no"), failure.New(probepod.ErrImage, "start", "ErrImagePull", "name an image")
+	incomplete := &probepod.Incomplete{Failed: map[string]error{"node-a": image}}
+	for _, test := range []struct {
+		err, want error
+		a, b      v1alpha1.CheckStatus
+	}{
+		{errors.Join(incomplete, left), left, v1alpha1.CheckFailed, v1alpha1.CheckUnknown},
+		{incomplete, nil, v1alpha1.CheckFailed, v1alpha1.CheckUnknown},
+		{left, left, v1alpha1.CheckUnknown, v1alpha1.CheckUnknown},
+	} {
+		e := Examination{Client: client, Namespace: "shop",
+			Probe: func(context.Context, []probepod.Request, func(string, time.Duration)) (map[string]*report.Report, error) {
+				return nil, test.err
+			}}
+		d, err := e.Run(t.Context())
+		if !errors.Is(err, test.want) || errors.As(err, new(*probepod.Incomplete)) {
+			t.Errorf("%v: %v", test.err, err)
+		}
+		if a, b := check(t, d, v1alpha1.CheckProbe, "node-a"), check(t, d, v1alpha1.CheckProbe, "node-b"); a.Status != test.a || b.Status != test.b {
+			t.Errorf("%v: %+v, %+v", test.err, a, b)
+		}
 	}
 }
 

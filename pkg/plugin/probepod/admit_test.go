@@ -83,3 +83,35 @@ func TestSelf(t *testing.T) {
 		}
 	}
 }
+
+// TestNodesThatDoNotAnswer has one of two nodes answer, with a run that goes on: the
+// other, and one whose turn does not come, fail by themselves.
+func TestNodesThatDoNotAnswer(t *testing.T) {
+	s := newAPIServer(t)
+	s.onLog = func(w http.ResponseWriter, r *http.Request) bool {
+		s.mu.Lock()
+		pod := s.pods[r.PathValue("name")]
+		s.mu.Unlock()
+		if pod == nil || pod.Spec.NodeName != "node-a" {
+			return refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "container is waiting to start")
+		}
+		out := wire.NewWriter(w, pod.Labels[LabelInstance])
+		out.Write(&wire.Hello{Version: "test", Arch: "amd64", ABIs: []string{"amd64"}})
+		out.Write(&wire.Self{Cgroup: 2})
+		out.End()
+		return true
+	}
+	o := Options{KeepGoing: true, Timeout: time.Second}
+	reports, err := Run(t.Context(), s.client(), o, []Request{{Node: "node-a", Self: true}, {Node: "node-b", Self: true}}, new(strings.Builder))
+	incomplete := new(Incomplete)
+	if !errors.As(err, &incomplete) || reports["node-a"] == nil || len(incomplete.Failed) != 1 || !errors.Is(incomplete.Failed["node-b"], ErrTimeout) {
+		t.Errorf("%v, %v", reports, err)
+	}
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	o.KeepGoing = false
+	if reports, err := Run(t.Context(), s.client(), o, []Request{{Node: "node-b", Self: true}}, new(strings.Builder)); reports != nil || !errors.Is(err, ErrTimeout) || errors.As(err, &incomplete) {
+		t.Errorf("%v, %v", reports, err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
@@ -186,7 +187,11 @@ func (r *runner) sweepOnce(ctx context.Context, now time.Time) {
 // node answers the request for one node. An error gives up the other nodes.
 func (r *runner) node(ctx context.Context, request Request) error {
 	if ctx.Err() != nil {
-		return r.fail(context.Cause(ctx))
+		err := context.Cause(ctx)
+		if errors.Is(err, ErrTimeout) {
+			err = failure.New(ErrTimeout, "read node "+request.Node, fmt.Sprintf("its turn did not come within %s", r.opts.timeout()), "set a longer --timeout, or name fewer nodes at once")
+		}
+		return r.nodeFailed(ctx, request.Node, err)
 	}
 	p, err := r.newProbe(request)
 	if err != nil {
@@ -218,16 +223,22 @@ func (r *runner) node(ctx context.Context, request Request) error {
 		r.reports[request.Node] = rep
 	}
 	r.mu.Unlock()
-	switch {
-	case err == nil:
-		return nil
-	case r.opts.KeepGoing && ctx.Err() == nil:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.failed[request.Node] = err
+	if err == nil {
 		return nil
 	}
-	return r.fail(err)
+	return r.nodeFailed(ctx, request.Node, err)
+}
+
+// nodeFailed records why a node was not read. That ends the run, unless others are to be
+// read all the same. A node that does not answer in time fails by itself, too.
+func (r *runner) nodeFailed(ctx context.Context, node string, err error) error {
+	if !r.opts.KeepGoing || ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrTimeout) {
+		return r.fail(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed[node] = err
+	return nil
 }
 
 // fail records why the run failed: the first error. What happens at other nodes

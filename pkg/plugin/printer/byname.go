@@ -26,11 +26,12 @@ func (o *output) byName(n *v1alpha1.ByName) {
 	if n == nil {
 		return
 	}
-	o.printf("\nCompared by syscall name, as no call is the same on %s and %s: %s that both have.\n", n.ABIA, n.ABIB, count(n.Common, "syscall"))
+	o.printf("\n")
+	o.sentence("Compared by syscall name, as no call is the same on %s and %s: %s that both have.", n.ABIA, n.ABIB, count(n.Common, "syscall"))
 	if len(n.Shared) > 0 {
-		o.printf("Compared by number: %s, which both machines have.\n", strings.Join(n.Shared, " and "))
+		o.sentence("Compared by number: %s, which both machines have.", strings.Join(n.Shared, " and "))
 	}
-	o.printf("Not compared: %d that only %s has, %d that only %s has, and numbers without a name.\n",
+	o.sentence("Not compared: %d that only %s has, %d that only %s has, and numbers without a name.",
 		len(n.OnlyInA), n.ABIA, len(n.OnlyInB), n.ABIB)
 	o.limits("Compared only for values that both can pass", n.Limits, func(l v1alpha1.Limit) bool { return l.Compared })
 	o.limits("Could not be compared", n.Limits, func(l v1alpha1.Limit) bool { return !l.Compared })

@@ -28,10 +28,12 @@ func (o *output) diff(d *v1alpha1.Diff, h Human) {
 	o.byName(d.ByName)
 	o.risks(d.Risks)
 	if d.Selection != nil && d.Selection.Hidden > 0 {
-		o.printf("\nNot shown: %s. The verdict takes them into account.\n", count(d.Selection.Hidden, "difference"))
+		o.printf("\n")
+		o.sentence("Not shown: %s. The verdict takes them into account.", count(d.Selection.Hidden, "difference"))
 	}
 	if d.Truncated {
-		o.printf("\nThere are more differences, too many to list. The verdict takes them into account.\n")
+		o.printf("\n")
+		o.sentence("There are more differences, too many to list. The verdict takes them into account.")
 	}
 }
 

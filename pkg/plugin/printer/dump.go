@@ -108,10 +108,12 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 			o.table(rows)
 		}
 		if subject.Truncated {
-			o.printf("\nThis is not all: the filters tell more calls apart than can be listed.\n")
+			o.printf("\n")
+			o.sentence("This is not all: the filters tell more calls apart than can be listed.")
 		}
 		if !all {
-			o.printf("\n-o wide lists the others, -o asm the filters.\n")
+			o.printf("\n")
+			o.sentence("-o wide lists the others, -o asm the filters.")
 		}
 	}
 	if len(d.States) > 1 {

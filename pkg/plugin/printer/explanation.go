@@ -66,7 +66,8 @@ func (o *output) explanation(e *v1alpha1.Explanation) {
 		o.table(t)
 	}
 	if e.Truncated {
-		o.printf("\nWhen which action is taken cannot be listed: the filters tell too many calls apart.\n")
+		o.printf("\n")
+		o.sentence("When which action is taken cannot be listed: the filters tell too many calls apart.")
 	}
 	if len(e.Findings) > 0 {
 		o.printf("\n")

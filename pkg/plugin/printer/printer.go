@@ -99,9 +99,23 @@ func (o *output) table(t table) {
 	}
 }
 
+// sentence prints a paragraph of one line.
+func (o *output) sentence(format string, args ...any) {
+	o.printf("%s\n", o.fit(fmt.Sprintf(format, args...)))
+}
+
+// fit breaks a line where the terminal would do so within a word. One of a usual width
+// is left alone: it is quoted, and searched for, as a whole.
+func (o *output) fit(line string) string {
+	if o.width < narrow {
+		return wrap(line, o.width)
+	}
+	return line
+}
+
 // verdict prints the line that comes first.
 func (o *output) verdict(style terminal.Style, format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
+	line := o.fit(fmt.Sprintf(format, args...))
 	if o.color {
 		line = style.Paint(line)
 	}

@@ -55,9 +55,17 @@ func (t *table) dropEmpty() {
 	}
 }
 
+// narrow is the width of terminals, in columns, on which a table that does not fit is
+// turned into records. Below it there is no file, and no pipe that nobody has set
+// COLUMNS for: a line of a table is not broken up for programs.
+const narrow = 60
+
 // print writes the table, at most width wide if its other columns allow.
 func (t *table) print(w io.Writer, width int) error {
 	widths := t.widths(width)
+	if width < narrow && total(widths) > width {
+		return t.printRecords(w, width)
+	}
 	var out bytes.Buffer
 	layout := tw.CellConfig{
 		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
@@ -109,6 +117,49 @@ func (t *table) print(w io.Writer, width int) error {
 		line++
 	}
 	return nil
+}
+
+// total is the width of a table with columns of such widths.
+func total(widths []int) int {
+	sum := len(gap) * (len(widths) - 1)
+	for _, width := range widths {
+		sum += width
+	}
+	return sum
+}
+
+// printRecords writes each row as lines of their own: a column a line, behind its
+// heading, and the next ones indented where there are no headings.
+func (t *table) printRecords(w io.Writer, width int) error {
+	labels := 0
+	for _, heading := range t.header {
+		labels = max(labels, twwidth.Width(heading)+len(gap))
+	}
+	out := &output{Writer: w}
+	for n, r := range t.rows {
+		if n > 0 && t.header != nil {
+			out.printf("\n")
+		}
+		for i, cell := range r.cells {
+			if cell == "" {
+				continue
+			}
+			label := ""
+			switch {
+			case t.header != nil && t.header[i] != "":
+				label = t.header[i] + strings.Repeat(" ", labels-twwidth.Width(t.header[i]))
+			case t.header == nil && i > 0:
+				label = "  "
+			}
+			indent := strings.Repeat(" ", twwidth.Width(label))
+			text := strings.ReplaceAll(wrap(cell, max(width-len(indent), 1)), "\n", "\n"+indent)
+			if i == 0 {
+				text = r.style.Paint(text)
+			}
+			out.printf("%s%s\n", label, text)
+		}
+	}
+	return out.err
 }
 
 // widths returns how wide each column is to be: as wide as its cells, or less for

@@ -225,10 +225,10 @@ func (o *output) arrows(alike []v1alpha1.VerifiedContainer, h Human, alone bool)
 		}
 		o.table(t)
 		if more > 1 && !h.Wide {
-			o.printf("… and %d more rows; -o wide lists all\n", more)
+			o.sentence("… and %d more rows; -o wide lists all", more)
 		}
 		if a.Truncated {
-			o.printf("There are more differences, too many to list. The verdict takes them into account.\n")
+			o.sentence("There are more differences, too many to list. The verdict takes them into account.")
 		}
 	}
 }

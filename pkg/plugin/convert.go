@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -91,6 +92,20 @@ func order(b bool) int {
 	return 0
 }
 
+// fingerprintOf is that of a state's policy, whatever is selected of it; "" if it is
+// undecided.
+func fingerprintOf(s *source.Source, state int) (string, error) {
+	p, err := s.Policy(state)
+	if err != nil {
+		return "", err
+	}
+	print, err := p.Fingerprint()
+	if errors.Is(err, policy.ErrUndecided) {
+		return "", nil
+	}
+	return print, err
+}
+
 // newDump returns what is known of a source, and what its filters do.
 func newDump(s *source.Source, sel *selection) (*v1alpha1.Dump, error) {
 	d := s.Dump.DeepCopy()
@@ -103,6 +118,9 @@ func newDump(s *source.Source, sel *selection) (*v1alpha1.Dump, error) {
 		}
 		p, err := sel.policyOf(s, i)
 		if err != nil {
+			return nil, err
+		}
+		if state.Fingerprint, err = fingerprintOf(s, i); err != nil {
 			return nil, err
 		}
 		if state.Syscalls, state.Truncated, err = summarize(p, s.ABIs, sel); err != nil {

@@ -51,6 +51,17 @@ var (
 		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
 	}
 
+	// otherOrder does what denyFor(addKey, eperm) does, and looks at the number first.
+	otherOrder = bpf.Filter{
+		{Op: bpf.LdAbsW, K: 0},
+		{Op: bpf.JeqK, K: addKey, Jf: 4},
+		{Op: bpf.LdAbsW, K: 4},
+		{Op: bpf.JeqK, K: syscalls.AMD64.AuditArch(), Jf: 1},
+		{Op: bpf.RetK, K: uint32(bpf.Errno.With(1))},
+		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+		{Op: bpf.RetK, K: uint32(bpf.Allow.With(0))},
+	}
+
 	// readOnly allows amd64 to read, write, exit and exit_group and ends the
 	// process for anything else.
 	readOnly = bpf.Filter{

@@ -285,12 +285,8 @@ func filtersOf(s *source.Source) string {
 
 // policyOf names it by what the filters do; by themselves if that is not decided.
 func policyOf(s *source.Source, filters string) string {
-	p, err := s.Policy(0)
-	if err != nil {
-		return filters
-	}
-	print, err := p.Fingerprint()
-	if err != nil {
+	print, err := fingerprintOf(s, 0)
+	if err != nil || print == "" {
 		return filters
 	}
 	return fmt.Sprint(s.Dump.Source.Arch, s.Dump.States[0].Mode, print)

@@ -117,6 +117,10 @@ type State struct {
 	Threads   int      `json:"threads"`
 	Presumed  int      `json:"presumed,omitempty"` // threads taken for equal without having been stopped
 	Sample    []Thread `json:"sample,omitempty"`   // some of the threads
+	// Fingerprint names the policy that the filters are together, whichever way they
+	// are written: states with the same one do the same with every call. Absent where
+	// the filters were not read, or are not decided.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Syscalls is what the filters do: for every ABI of the source, for others
 	// that they speak of, and for any other. Absent in mode strict, and where the
 	// filters were not read.

@@ -61,14 +61,36 @@ func waysOf(dumps []v1alpha1.Dump, each bool) (ways [][]v1alpha1.Dump) {
 }
 
 // confinedAlike reports whether two containers have the same states, whatever the
-// number of threads that have them: the same filters, byte by byte, which do the
-// same, and the same privileges.
+// number of threads that have them: the same privileges, and filters that do the same
+// with every call. Byte by byte they need not be the same, as runtimes compile one
+// profile in another order each time.
 func confinedAlike(a, b v1alpha1.Dump) bool {
-	return a.Source.PID != 0 && b.Source.PID != 0 && slices.Equal(a.Source.ABIs, b.Source.ABIs) &&
+	return a.Source.PID != 0 && b.Source.PID != 0 && a.Source.Arch == b.Source.Arch && slices.Equal(a.Source.ABIs, b.Source.ABIs) &&
 		slices.EqualFunc(a.States, b.States, func(s, t v1alpha1.State) bool {
-			return s.Subject == t.Subject && reflect.DeepEqual(s.Confinement, t.Confinement) &&
-				reflect.DeepEqual(s.Findings, t.Findings)
+			return s.Subject == t.Subject && s.Mode == t.Mode && s.NoNewPrivs == t.NoNewPrivs && s.FilterCount == t.FilterCount &&
+				reflect.DeepEqual(s.Capabilities, t.Capabilities) && reflect.DeepEqual(s.Findings, t.Findings) &&
+				(slices.Equal(s.Filters, t.Filters) || s.Fingerprint != "" && s.Fingerprint == t.Fingerprint)
 		})
+}
+
+// filtersOfAll is filtersOf for containers that are confined alike.
+func filtersOfAll(alike []v1alpha1.Dump) string {
+	first := alike[0].States[0].Confinement
+	ways := make(map[string]bool)
+	least, most := first.Instructions, first.Instructions
+	for _, d := range alike {
+		c := d.States[0].Confinement
+		ways[strings.Join(c.Filters, " ")] = true
+		least, most = min(least, c.Instructions), max(most, c.Instructions)
+	}
+	if len(ways) == 1 {
+		return filtersOf(first)
+	}
+	instructions := count(least, "instruction")
+	if least != most {
+		instructions = fmt.Sprintf("%d to %d instructions", least, most)
+	}
+	return fmt.Sprintf("%d (%s), written in %d ways that do the same with every call", first.FilterCount, instructions, len(ways))
 }
 
 // allOf lists containers that are confined alike, and where they run.

@@ -76,7 +76,7 @@ func (o *output) dump(alike []v1alpha1.Dump, h Human) {
 	if d.Source.PID != 0 {
 		facts.add("Mode", subject.Mode)
 	}
-	facts.add("Filters", filtersOf(subject.Confinement))
+	facts.add("Filters", filtersOfAll(alike))
 	if d.Source.PID != 0 {
 		facts.add("no_new_privs", yesNo(subject.NoNewPrivs))
 		facts.add("Capabilities", capabilities(subject.Capabilities))

@@ -9,8 +9,11 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/kubectl/pkg/cmd/get"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 )
 
@@ -80,6 +83,33 @@ func TestNames(t *testing.T) {
 	}
 	if syscalls != 472 || numbers == 0 { // as many as the verdict says
 		t.Errorf("%d syscalls and %d numbers", syscalls, numbers)
+	}
+}
+
+// TestHostileNames has no name end a line of a list, or reach a terminal as it is.
+func TestHostileNames(t *testing.T) {
+	list := &v1alpha1.DumpList{Items: make([]v1alpha1.Dump, 2)}
+	list.Items[0].Source.Operand = "./a\n\x1b[2J\u202e\tb"
+	list.Items[1].Source.Operand = "./c"
+	columns, err := printer.ParseColumns("A:.source.operand,B:.kind")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, p := range map[string]printers.ResourcePrinter{
+		`./a\n\x1b[2J\u202e\tb` + "\n./c\n":                                               printer.Names{},
+		`./a\n\x1b[2J\u202e\tb` + "   <none>\n./c" + strings.Repeat(" ", 21) + "<none>\n": columns.WithoutHeaders(),
+	} {
+		if got := printed(t, p, list); got != want {
+			t.Errorf("%T: %q, want %q", p, got, want)
+		}
+	}
+	checks := &v1alpha1.Diagnosis{Checks: []v1alpha1.Check{{Name: "a", Status: "ok"}, {Name: "b", Status: "failed"}}}
+	byCheck, err := printer.ParseColumns("A:.name,B:.status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := printed(t, byCheck, checks), "A     B\na     ok\nb     failed\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

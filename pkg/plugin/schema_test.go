@@ -7,9 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 )
 
 const schemaFile = "../../docs/schema/v1alpha1.json"
@@ -85,7 +91,23 @@ func TestSchemaOfAnswers(t *testing.T) {
 			seen[kind] = true
 		}
 	}
-	for _, kind := range []string{"Dump", "DumpList", "Diff", "Explanation", "ConfinementList", "Verification", "Version"} {
+	// What no fixture has.
+	for _, object := range []runtime.Object{
+		&v1alpha1.Cleanup{TypeMeta: v1alpha1.TypeMeta("Cleanup"), DryRun: true, Items: []v1alpha1.Leftover{
+			{Namespace: "kube-system", Name: "a", Deleted: true}, {Namespace: "kube-system", Name: "b", Left: "its run may be under way"}, {Namespace: "x", Name: "c", Error: "no"},
+		}},
+		&v1alpha1.Diagnosis{TypeMeta: v1alpha1.TypeMeta("Diagnosis"), Checks: []v1alpha1.Check{
+			{Name: v1alpha1.CheckAPIServer, Status: v1alpha1.CheckOK, Message: "v1.36"},
+			{Name: v1alpha1.CheckProbe, Node: "n", Status: v1alpha1.CheckFailed, Message: "no", Remedy: "yes", Took: &metav1.Duration{Duration: time.Second}},
+		}},
+	} {
+		kind, err := validate(schema, printed(t, &printers.JSONPrinter{}, object))
+		if err != nil {
+			t.Errorf("%T: %v", object, err)
+		}
+		seen[kind] = true
+	}
+	for _, kind := range []string{"Cleanup", "Diagnosis", "Dump", "DumpList", "Diff", "Explanation", "ConfinementList", "Verification", "Version"} {
 		if !seen[kind] {
 			t.Errorf("no %s was held against the schema", kind)
 		}

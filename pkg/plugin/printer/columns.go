@@ -16,8 +16,8 @@ import (
 )
 
 // Columns prints columns of the user's choice, as kubectl get does with
-// -o custom-columns: a row for each item of a list, and for another kind one. It
-// is written here since what kubectl has for it brings in the half of kubectl.
+// -o custom-columns: a row for each item of a list, or check of a Diagnosis, and for
+// another kind one. It is written here since what kubectl has for it brings in the half of kubectl.
 type Columns struct {
 	headers   []string
 	paths     []*jsonpath.JSONPath
@@ -103,8 +103,10 @@ func (c *Columns) PrintObj(obj runtime.Object, w io.Writer) error {
 		return err
 	}
 	rows := []any{object}
-	if items, ok := object["items"].([]any); ok {
-		rows = items
+	for _, list := range []string{"items", "checks"} {
+		if items, ok := object[list].([]any); ok {
+			rows = items
+		}
 	}
 	tab := printers.GetNewTabWriter(w)
 	out := &output{Writer: tab}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -296,6 +297,30 @@ var everyCommand = map[string]int{
 	"__complete dump a":               0,
 	"completion bash":                 0,
 	"dump a --service-account default -o json": 0,
+}
+
+// TestRolesOfEveryCommand has no command left out of everyCommand.
+func TestRolesOfEveryCommand(t *testing.T) {
+	help, err := exec.Command(plugin, "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(help), "Available Commands:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	commands := 0
+	for line := range strings.Lines(list) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == "help" {
+			continue
+		}
+		commands++
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(everyCommand)), func(line string) bool { return strings.HasPrefix(line+" ", name+" ") }) {
+			t.Errorf("%s is not run with the roles of docs/rbac", name)
+		}
+	}
+	if commands < 9 {
+		t.Errorf("%d commands in %s", commands, help)
+	}
 }
 
 // onlyCluster is what is more than one namespace's.

@@ -219,10 +219,21 @@ func (d *diagnosis) binding(g grant) string {
 	if subject == "" {
 		return apply + " to you"
 	}
+	// The file has a binding by the role's own name.
+	name := g.role + "-" + bindingSuffix(d.user)
 	if g.namespace == "" {
-		return fmt.Sprintf("%s: `%s create clusterrolebinding %s --clusterrole=%s %s`", apply, d.kubectl(), g.role, g.role, subject)
+		return fmt.Sprintf("%s: `%s create clusterrolebinding %s --clusterrole=%s %s`", apply, d.kubectl(), name, g.role, subject)
 	}
-	return fmt.Sprintf("%s: `%s create rolebinding %s -n %s --role=%s %s`", apply, d.kubectl(), g.role, g.namespace, g.role, subject)
+	return fmt.Sprintf("%s: `%s create rolebinding %s -n %s --role=%s %s`", apply, d.kubectl(), name, g.namespace, g.role, subject)
+}
+
+// bindingSuffix is a user as the end of a binding's name: the last of its words.
+func bindingSuffix(user string) string {
+	words := strings.FieldsFunc(strings.ToLower(user), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	if len(words) == 0 {
+		return "user"
+	}
+	return words[len(words)-1]
 }
 
 // subject names the user to kubectl create rolebinding.

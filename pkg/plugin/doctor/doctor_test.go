@@ -218,9 +218,9 @@ func TestHealthy(t *testing.T) {
 
 // TestPermissions takes one permission from the user each time.
 func TestPermissions(t *testing.T) {
-	const clusterRole = "`kubectl --context=x create clusterrolebinding kubectl-seccomp-targets --clusterrole=kubectl-seccomp-targets --user=jane`"
-	const role = "`kubectl --context=x create rolebinding kubectl-seccomp-targets -n shop --role=kubectl-seccomp-targets --user=jane`"
-	const probe = "`kubectl --context=x create rolebinding kubectl-seccomp-probe -n tools --role=kubectl-seccomp-probe --user=jane`"
+	const clusterRole = "`kubectl --context=x create clusterrolebinding kubectl-seccomp-targets-jane --clusterrole=kubectl-seccomp-targets --user=jane`"
+	const role = "`kubectl --context=x create rolebinding kubectl-seccomp-targets-jane -n shop --role=kubectl-seccomp-targets --user=jane`"
+	const probe = "`kubectl --context=x create rolebinding kubectl-seccomp-probe-jane -n tools --role=kubectl-seccomp-probe --user=jane`"
 	for _, test := range []struct {
 		denied, check string
 		status        v1alpha1.CheckStatus
@@ -259,7 +259,7 @@ func TestCreateNamespace(t *testing.T) {
 	s.denied = []string{"create namespaces"}
 	d = s.examine(t, probepod.Options{CreateNamespace: true}, nil, allHealthy)
 	if c := check(t, d, v1alpha1.CheckRBACProbe, ""); c.Status != v1alpha1.CheckFailed || c.Message != "you may not create namespaces in the whole cluster" ||
-		!strings.Contains(c.Remedy, "create clusterrolebinding kubectl-seccomp-create-namespace --clusterrole=kubectl-seccomp-create-namespace --user=jane") {
+		!strings.Contains(c.Remedy, "create clusterrolebinding kubectl-seccomp-create-namespace-jane --clusterrole=kubectl-seccomp-create-namespace --user=jane") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -268,7 +268,7 @@ func TestCreateNamespace(t *testing.T) {
 func TestSubjects(t *testing.T) {
 	for user, want := range map[string]string{
 		"system:serviceaccount:ci:bot": " --serviceaccount=ci:bot`",
-		"o'hara; rm":                   ` --user='o'\''hara; rm'` + "`",
+		"O'Hara; rm":                   ` --user='O'\''Hara; rm'` + "`",
 		"":                             "bind its role to you",
 	} {
 		s := newAPIServer(t)

@@ -158,7 +158,7 @@ func documented(t *testing.T) (lines []string) {
 
 var (
 	// command begins a line of code that is one for a shell.
-	command = regexp.MustCompile(`^(\$ )?(kubectl|kubectl-seccomp|sudo|source|install|ln|tar) `)
+	command = regexp.MustCompile(`^(\$ )?((kubectl|kubectl-seccomp|sudo|source|install|ln|tar) |[a-z]+=\$\()`)
 	// runsPlugin tells of a command line that it is about the plugin.
 	runsPlugin = regexp.MustCompile(`\bkubectl[ -]seccomp( |"|$)|\bkubectl krew install `)
 	comment    = regexp.MustCompile(`\s+#.*$`)

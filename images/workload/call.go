@@ -24,17 +24,9 @@ func call(args []string, end <-chan os.Signal) error {
 	}
 	var results strings.Builder
 	for _, text := range flags.Args() {
-		var words [7]uintptr
-		fields := strings.Split(text, ",")
-		if len(fields) > len(words) {
-			return fmt.Errorf("call %q: more than six arguments", text)
-		}
-		for i, field := range fields {
-			word, err := strconv.ParseUint(field, 0, 64)
-			if err != nil {
-				return fmt.Errorf("call %q: %w", text, err)
-			}
-			words[i] = uintptr(word)
+		words, err := parseCall(text)
+		if err != nil {
+			return err
 		}
 		result := "ok"
 		if _, _, errno := unix.RawSyscall6(words[0], words[1], words[2], words[3], words[4], words[5], words[6]); errno != 0 {
@@ -48,4 +40,20 @@ func call(args []string, end <-chan os.Signal) error {
 	fmt.Print(results.String())
 	<-end
 	return nil
+}
+
+// parseCall returns a call's number and arguments from "NR,ARG,…".
+func parseCall(text string) (words [7]uintptr, err error) {
+	fields := strings.Split(text, ",")
+	if len(fields) > len(words) {
+		return words, fmt.Errorf("call %q: more than six arguments", text)
+	}
+	for i, field := range fields {
+		word, err := strconv.ParseUint(field, 0, 64)
+		if err != nil {
+			return words, fmt.Errorf("call %q: %w", text, err)
+		}
+		words[i] = uintptr(word)
+	}
+	return words, nil
 }

@@ -31,6 +31,7 @@ const usage = `usage: workload BEHAVIOUR [FLAGS]
                            N child processes at any time, each for about D
   exit [-after D]          ends after D
   call NR[,ARG,…] ...      makes these system calls and prints what came of each
+  count [-n N] NR[,ARG,…]  makes this system call N times (1000) and ends
   version                  print the version and end
 `
 
@@ -51,6 +52,7 @@ var behaviours = map[string]behaviour{
 	"fork":    fork,
 	"exit":    exit,
 	"call":    call,
+	"count":   count,
 	"version": printVersion,
 	childName: child,
 }

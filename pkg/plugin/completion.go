@@ -94,6 +94,7 @@ func operandCompletions(cluster complete.Cluster) map[string]cobra.CompletionFun
 		"diff":    sources(2),
 		"explain": completeExplain(sources(1)),
 		"verify":  pods,
+		"record":  pods,
 		"list":    podsAndNodes,
 		"doctor": operandsOf(0, func(word string) complete.Answer {
 			return complete.Answer{Words: cluster.Names(complete.Nodes, "", word)}

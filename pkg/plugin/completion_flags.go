@@ -83,6 +83,7 @@ func (c *common) flagValues(cluster complete.Cluster) map[string]func(word strin
 		"server":            none,
 		"syscall":           func(word string) []string { return syscallNames(syscalls.ABIs(), word) },
 		"timeout":           none,
+		"duration":          none,
 		"tls-server-name":   none,
 		"token":             none,
 		"user":              c.configured(func(f *api.Config) []string { return slices.Sorted(maps.Keys(f.AuthInfos)) }),

@@ -114,6 +114,7 @@ type fakePod struct {
 	declared target.Declared
 	config   *wire.Config
 	file     *wire.File
+	recorded *wire.Recorded
 	started  int64
 }
 
@@ -220,7 +221,7 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 func (p fakePod) target(id string) *report.Target {
 	t := &report.Target{
 		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3, Compat: p.compat, StartedNS: p.started},
-		Problems: p.problems, Config: p.config, File: p.file,
+		Problems: p.problems, Config: p.config, File: p.file, Recorded: p.recorded,
 	}
 	subject := &report.State{State: wire.State{
 		Subject: true, Mode: p.subject, FilterCount: len(p.stack), Stack: wire.NoStack, Capabilities: root,

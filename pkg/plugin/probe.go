@@ -51,7 +51,9 @@ type probeFlags struct {
 	dryRun         string
 	dryPrinter     printers.ResourcePrinter // of dryRun, by the flag output
 	flags          *pflag.FlagSet
-	keepGoing      bool // not a flag: whether the command can do without some nodes
+	keepGoing      bool          // not a flag: whether the command can do without some nodes
+	record         time.Duration // not a flag here: for how long calls are recorded
+	began          func()        // not a flag: called when that begins
 }
 
 func (f *probeFlags) add(flags *pflag.FlagSet) {
@@ -224,6 +226,8 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 		PriorityClass:  f.priorityClass,
 		AllThreads:     f.allThreads,
 		KeepGoing:      f.keepGoing,
+		Record:         f.record,
+		Began:          f.began,
 		Keep:           f.keep,
 		Override:       f.override,
 

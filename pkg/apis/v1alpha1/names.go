@@ -28,6 +28,17 @@ func (l *DumpList) Names() (names []string) {
 }
 
 // Names is the operand of the source.
+func (r *Recording) Names() []string { return []string{r.Source.ref()} }
+
+// Names are the operands of the sources.
+func (l *RecordingList) Names() (names []string) {
+	for i := range l.Items {
+		names = append(names, l.Items[i].Source.ref())
+	}
+	return names
+}
+
+// Names is the operand of the source.
 func (e *Explanation) Names() []string { return []string{e.Source.ref()} }
 
 // Names are the operands of the containers and processes.

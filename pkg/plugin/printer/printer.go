@@ -58,6 +58,10 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 		out.list(obj, h)
 	case *v1alpha1.Verification:
 		out.verification(obj, h)
+	case *v1alpha1.Recording:
+		out.recordings([]v1alpha1.Recording{*obj}, h)
+	case *v1alpha1.RecordingList:
+		out.recordings(obj.Items, h)
 	case *v1alpha1.Cleanup:
 		out.cleanup(obj)
 	case *v1alpha1.Diagnosis:

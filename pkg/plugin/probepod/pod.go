@@ -103,7 +103,7 @@ func New(r Request, o Options, name, run string) *corev1.Pod {
 			// It runs once, and not for long, whatever becomes of its client.
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			ActiveDeadlineSeconds:         ptr.To(o.deadlineSeconds()),
-			TerminationGracePeriodSeconds: ptr.To(int64(gracePeriod)),
+			TerminationGracePeriodSeconds: ptr.To(o.gracePeriod()),
 
 			// The targets' processes are in the node's PID namespace. Nothing
 			// else of the node is shared: no network, no IPC, no files.
@@ -159,7 +159,9 @@ func (o Options) labels(run string) map[string]string {
 }
 
 // deadlineSeconds is how long a pod lives at most.
-func (o Options) deadlineSeconds() int64 { return int64((o.timeout() + deadlineMargin).Seconds()) }
+func (o Options) deadlineSeconds() int64 {
+	return int64((o.timeout() + o.Record + deadlineMargin).Seconds())
+}
 
 func pullSecrets(o Options) (list []corev1.LocalObjectReference) {
 	for _, name := range o.PullSecrets {
@@ -172,6 +174,9 @@ func arguments(r Request, o Options, run string) []string {
 	args := []string{collectCommand, "--run", run, "--timeout", min(collectTimeout, o.timeout()).String()}
 	if o.AllThreads {
 		args = append(args, "--all-threads")
+	}
+	if o.Record > 0 {
+		args = append(args, "--record", o.Record.String())
 	}
 	if r.All {
 		args = append(args, "--all")
@@ -246,7 +251,9 @@ func podSecurity() *corev1.PodSecurityContext {
 // capabilities are those of a probe that is not privileged.
 var capabilities = []corev1.Capability{
 	// PTRACE_SECCOMP_GET_FILTER demands it in the initial user namespace
-	// (seccomp_get_filter in kernel/seccomp.c).
+	// (seccomp_get_filter in kernel/seccomp.c). It does for BPF programs too,
+	// where calls are recorded: bpf_capable and perfmon_capable in
+	// include/linux/capability.h take it for CAP_BPF and CAP_PERFMON.
 	"SYS_ADMIN",
 	// PTRACE_SEIZE, and /proc/PID/syscall and /proc/PID/ns/* of processes of
 	// other users or with capabilities of their own (__ptrace_may_access in

@@ -34,6 +34,9 @@ type probe struct {
 	started time.Time
 	until   time.Time // when kubelet ends it at the latest
 	told    string    // the last line of progress
+
+	recording bool // the probe has said so; under runner.mu
+	finishing bool // the pod is being deleted so that it ends its recording
 }
 
 func (r *runner) newProbe(request Request) (*probe, error) {
@@ -256,6 +259,7 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 		attempts = make(chan attempt, 1)
 		next     = time.NewTimer(pollFast)
 		stalled  <-chan time.Time
+		finish   = p.finish
 	)
 	defer next.Stop()
 	try := func() {
@@ -273,7 +277,19 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 		case <-ctx.Done():
 			return nil, p.gaveUp(ctx, r.waitingFor())
 
+		case <-finish:
+			finish = nil
+			p.finishing = true
+			go p.terminate(ctx)
+
 		case e := <-events:
+			if e.err != nil && p.finishing && errors.Is(e.err, ErrGone) && r.cancel != nil {
+				// Kubelet may still hand on the end of its log.
+				if stalled == nil {
+					stalled = time.After(stallTimeout)
+				}
+				continue
+			}
 			if e.err != nil {
 				return nil, e.err
 			}
@@ -368,7 +384,7 @@ func (p *probe) attempt(ctx context.Context, whole bool) attempt {
 		return attempt{err: err}
 	}
 	defer log.Close()
-	rep, err := report.Read(ctx, log, p.run)
+	rep, err := report.Follow(ctx, log, p.run, p.records)
 	return attempt{report: rep, opened: true, whole: whole, err: err}
 }
 

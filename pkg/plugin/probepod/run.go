@@ -37,6 +37,7 @@ type Options struct {
 	PriorityClass  string            // "": as the cluster defaults it
 	AllThreads     bool              // stop and read every thread
 	KeepGoing      bool              // read the other nodes if one fails
+	Record         time.Duration     // for how long calls are recorded, beside Timeout; 0: they are not
 	Keep           bool              // do not delete the pods
 
 	Override *Override // of the pods; nil: none
@@ -44,6 +45,9 @@ type Options struct {
 	// CreateNamespace has the run make a namespace for its pods, in place of
 	// Namespace, and delete it with them.
 	CreateNamespace bool
+
+	// Began, if not nil, is called once calls are recorded on all nodes.
+	Began func()
 
 	Version string    // of the plugin, for the pods' label
 	Kubectl string    // how a command that is printed begins, with --context and the like; "": kubectl
@@ -103,21 +107,24 @@ var runIDFunc = func() string {
 //
 // Run handles SIGINT, SIGTERM and SIGHUP while it runs: the first ends it with
 // *Interrupted, after the pods are deleted; a second one ends the process at
-// once.
+// once. While calls are recorded, one before these ends the recording, and Run
+// returns what was recorded.
 func Run(ctx context.Context, c Client, o Options, requests []Request, progress io.Writer) (map[string]*report.Report, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
-	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, reports: make(map[string]*report.Report),
+	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, nodes: len(requests), finish: make(chan struct{}), reports: make(map[string]*report.Report),
 		failed: make(map[string]error), changed: make(map[string]error)}
 
 	parent, stop := r.handleSignals(ctx)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(parent, o.timeout(), ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(parent, o.timeout()+o.Record, ErrTimeout)
 	defer cancel()
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(maxConcurrent)
+	if o.Record == 0 { // all nodes are recorded at the same time
+		g.SetLimit(maxConcurrent)
+	}
 	if r.fail(r.prepare(ctx, requests[0])) == nil {
 		for _, request := range requests {
 			g.Go(func() error { return r.node(ctx, request.normal()) })
@@ -171,6 +178,10 @@ type runner struct {
 	left    []error              // what could not be deleted
 	home    *home                // the run's own namespace, while it may be there
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
+
+	nodes  int           // how many there are
+	began  int           // of them, that record calls
+	finish chan struct{} // closed: what is recorded is to be had now
 
 	keptPods bool // at the end pods were, as Options.Keep says
 

@@ -39,6 +39,18 @@ func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
 			case <-done:
 				return
 			case s := <-signals:
+				if first && r.finishRecording() {
+					// From here on it is as without a recording. timeout(1) and
+					// others send a signal to the process and to its group.
+					again := time.Now().Add(sameSignal)
+					for time.Now().Before(again) {
+						select {
+						case <-done:
+							return
+						case s = <-signals:
+						}
+					}
+				}
 				err := &Interrupted{s}
 				if !first {
 					r.sayLeft()
@@ -62,6 +74,9 @@ func (r *runner) handleSignals(ctx context.Context) (context.Context, func()) {
 		}
 	})
 }
+
+// sameSignal is how long after a signal another counts as the same.
+const sameSignal = time.Second
 
 // NotifySignals has the signals sent to a channel that end a command in good order.
 func NotifySignals(signals chan<- os.Signal) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -77,10 +78,18 @@ func (d *externalDiff) show(dumps [2]*v1alpha1.Dump, byName bool, streams generi
 	switch {
 	case err == nil, errors.As(err, &exit) && exit.ExitCode() == 1:
 		return texts[0] != texts[1], nil
+	case exit != nil && endedBy(exit, syscall.SIGPIPE):
+		err = syscall.EPIPE
 	case errors.Is(err, exec.ErrNotFound):
 		err = exec.ErrNotFound
 	}
 	return false, fmt.Errorf("run %q of $%s: %w", d.program, externalDiffEnv, err)
+}
+
+// endedBy tells whether a signal ended a program.
+func endedBy(exit *exec.ExitError, s syscall.Signal) bool {
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == s
 }
 
 // runForeground runs a program to its end, also if a signal ends this command, which
@@ -90,6 +99,11 @@ func runForeground(cmd *exec.Cmd) error {
 	signals := make(chan os.Signal, 2)
 	probepod.NotifySignals(signals)
 	defer signal.Stop(signals)
+	if signal.Ignored(syscall.SIGPIPE) {
+		// The program would inherit that, and complain where it should just end.
+		signal.Reset(syscall.SIGPIPE)
+		defer signal.Ignore(syscall.SIGPIPE)
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

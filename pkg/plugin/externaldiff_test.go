@@ -51,6 +51,7 @@ func TestExternalDiff(t *testing.T) {
 		"identical":              {script: compare, command: "diff key key-dead", code: 0},
 		"the program fails":      {script: "exit 3", command: "diff key key-kill", code: 2, stderr: `^error: run ".*/differ" of \$KUBECTL_EXTERNAL_DIFF: exit status 3\n$`},
 		"a signal":               {script: "kill -TERM $PPID\nexec sleep 60", command: "diff key vsock", code: 143, stderr: `^error: run ".*: interrupted \(terminated\)\n$`},
+		"nobody reads on":        {script: "kill -PIPE $$", command: "diff key vsock", code: 141},
 		"only what is selected":  {script: `cat "$1/policy.yaml"`, command: "diff key vsock --syscall socket,add_key --abi amd64", code: 1, stdout: `^amd64 add_key: ERRNO\(EPERM\)\namd64 socket: ALLOW\n$`},
 		"not what is selected":   {script: compare, command: "diff key vsock --syscall read", code: 1, stderr: `^warning: the difference is not in what .*/differ was shown`},
 		"by access":              {script: compare, command: "diff key key-kill --reduce", code: 0},

@@ -246,24 +246,24 @@ func TestLongLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		pods.Delete(t.Context(), p.Name, *metav1.NewDeleteOptions(0))
-		if split := bytes.Count(text, []byte(" stdout P ")); split > 0 || len(text) < len(words) {
+		if split := bytes.Count(text, []byte(" stdout P ")); split > 0 || len(text) < len(filling) {
 			t.Errorf("%s: %d lines of the log are split; it has %d bytes", name, split, len(text))
 		}
 		nothingLeft(t, probepod.DefaultNamespace)
 	}
 }
 
-// words are what the profile of wordyPod holds beside calls.
-var words [75 << 10]byte
+// filling is what the profile of wordyPod holds beside calls.
+var filling [75 << 10]byte
 
 // wordyPod returns a pod with a profile of a hundred kilobytes.
 func wordyPod(t *testing.T, n node) *corev1.Pod {
 	t.Helper()
-	rand.NewChaCha8([32]byte{5}).Read(words[:])
+	rand.NewChaCha8([32]byte{5}).Read(filling[:])
 	type object map[string]any
 	text, err := json.Marshal(object{
 		"defaultAction": "SCMP_ACT_ALLOW", "architectures": []string{"SCMP_ARCH_X86_64"},
-		"syscalls": []object{{"names": []string{"acct"}, "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "comment": words[:]}},
+		"syscalls": []object{{"names": []string{"acct"}, "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "comment": filling[:]}},
 	})
 	if err != nil {
 		t.Fatal(err)

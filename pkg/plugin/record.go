@@ -87,7 +87,7 @@ is recorded until it ends. Nodes need Linux 5.12 or later with BTF, on amd64 or 
 			`# A profile for what it called, as an extension of another`,
 			`kubectl seccomp record -l app=web --duration 5m -o profile --base base.json`,
 			`# The counts, to work with`,
-			`kubectl seccomp record web -o json`),
+			`kubectl seccomp record web --duration 1m -o json`),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := &recordOptions{common: c}
 			if err := o.Complete(probe, pods, output, flags, args); err != nil {

@@ -293,6 +293,7 @@ var everyCommand = map[string]int{
 	"cleanup":                         0,
 	"cleanup --dry-run=client":        0,
 	"doctor node-a":                   0,
+	"record a --duration 2s":          0,
 	"version":                         0,
 	"__complete dump a":               0,
 	"completion bash":                 0,

@@ -97,13 +97,18 @@ func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error
 // not, and why.
 func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, p printers.ResourcePrinter) error {
 	list, err := c.cleanup(ctx, o)
-	if unseen := new(probepod.Unseen); errors.As(err, &unseen) {
+	unseen := errors.As(err, new(*probepod.Unseen))
+	switch {
+	case unseen:
 		c.warn(err)
-	} else if err != nil {
+	case err != nil && len(list) == 0:
 		return err
 	}
 	out := &v1alpha1.Cleanup{TypeMeta: v1alpha1.TypeMeta("Cleanup"), DryRun: o.DryRun, Items: []v1alpha1.Leftover{}}
 	var failed []error
+	if err != nil && !unseen {
+		failed = append(failed, err)
+	}
 	found := false
 	for _, l := range list {
 		item := v1alpha1.Leftover{Kind: l.Kind, Namespace: terminal.Escape(l.Namespace), Name: terminal.Escape(l.Name), Left: terminal.Line(l.Left)}
@@ -123,7 +128,11 @@ func (c *common) runCleanup(ctx context.Context, o probepod.CleanupOptions, p pr
 		if o.Namespace == "" {
 			where = "in any namespace"
 		}
-		fmt.Fprintf(c.ErrOut, "nothing to delete %s\n", terminal.Line(where))
+		what := "nothing"
+		if unseen {
+			what = "no pod"
+		}
+		fmt.Fprintf(c.ErrOut, "%s to delete %s\n", what, terminal.Line(where))
 	}
 	return errors.Join(append(failed, p.PrintObj(out, c.Out))...)
 }

@@ -46,6 +46,8 @@ func TestCleanupCommand(t *testing.T) {
 			left + "left alone: namespace seccomp-probe-abcdefghij: it holds configmaps/mine, which no run has made\n"},
 		{"cleanup -o name", own[2:3], nil, kube, 0, "namespace/seccomp-probe-0123456789\n", ""},
 		{"cleanup", some, unseen, kube, 0, deleted, "warning: look for namespaces: no\n" + left},
+		{"cleanup", nil, unseen, kube, 0, "", "warning: look for namespaces: no\nno pod to delete in namespace kube-system\n"},
+		{"cleanup", some, errors.New("look for namespaces: broken"), kube, 2, deleted, left + "error: look for namespaces: broken\n"},
 		{"cleanup", nil, errors.New("list probe pods: no"), kube, 2, "", "error: list probe pods: no\n"},
 		{"cleanup -n shop", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace\n"},
 		{"cleanup --dry-run=server", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --dry-run \"server\": want none or client\n"},

@@ -97,6 +97,16 @@ func refuser(code int, reason metav1.StatusReason, message string) func(http.Res
 	return func(w http.ResponseWriter, _ *http.Request) bool { return refuse(w, code, reason, message) }
 }
 
+// intercept has a hook answer the requests for a path.
+func (s *apiServer) intercept(path string, hook func(http.ResponseWriter, *http.Request) bool) {
+	next := s.Config.Handler
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != path || !hook(w, r) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
 	if s.onCreate != nil && s.onCreate(w, r) {
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,8 +51,8 @@ const (
 // ago; and of namespaces that runs have made, those whose run is over and that hold
 // nothing of anybody else's. It returns everything that has the labels of these, in
 // the order of namespace and name. The error is for what could not be listed; if that
-// is namespaces, which a user who needs none of them may not see, it is an *Unseen and
-// comes with the pods.
+// is namespaces it comes with the pods, and it is an *Unseen where the user, who may
+// need none of them, is not allowed to list them.
 func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Leftover, error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupAllTimeout)
 	defer cancel()
@@ -74,15 +75,7 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	now := clock.now()
-	namespaces := new(corev1.NamespaceList)
-	var unseen error
-	if o.Created {
-		if namespaces, err = client.Namespaces().List(ctx, metav1.ListOptions{LabelSelector: Selector}); err != nil {
-			unseen = &Unseen{failure.Request{Verb: "list", Resource: "namespaces"}.Of("look for namespaces that runs have left", err)}
-			namespaces = new(corev1.NamespaceList)
-		}
-	}
-	list := make([]Leftover, len(pods.Items)+len(namespaces.Items))
+	list := make([]Leftover, len(pods.Items))
 	var g errgroup.Group
 	g.SetLimit(maxDeletions)
 	for i := range pods.Items {
@@ -98,20 +91,38 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 		})
 	}
 	g.Wait()
-	for i := range namespaces.Items {
-		list[len(pods.Items)+i] = o.cleanNamespace(ctx, client, &namespaces.Items[i], now)
+	if !o.Created {
+		return list, nil
 	}
-	return list, unseen
+	namespaces, err := client.Namespaces().List(ctx, metav1.ListOptions{LabelSelector: Selector})
+	if err != nil {
+		rbac := failure.IsRBAC(err)
+		err = failure.Request{Verb: "list", Resource: "namespaces"}.Of("look for namespaces that runs have left", err)
+		if rbac {
+			err = &Unseen{err}
+		}
+		return list, err
+	}
+	kinds := sync.OnceValues(func() ([]kind, error) { return kindsOf(ctx, client) })
+	for i := range namespaces.Items {
+		list = append(list, o.cleanNamespace(ctx, client, kinds, &namespaces.Items[i], now))
+	}
+	return list, nil
 }
 
 // cleanNamespace deletes one namespace, unless something speaks against it.
-func (o CleanupOptions) cleanNamespace(ctx context.Context, c Client, ns *corev1.Namespace, now time.Time) Leftover {
+func (o CleanupOptions) cleanNamespace(ctx context.Context, c Client, kinds func() ([]kind, error), ns *corev1.Namespace, now time.Time) Leftover {
 	l := Leftover{Kind: "Namespace", Name: ns.Name, Left: o.stayingNamespace(ns, now)}
 	if l.Left != "" {
 		return l
 	}
 	op := "delete namespace " + ns.Name
-	switch who, err := foreign(ctx, c, ns.Name); {
+	known, err := kinds()
+	var who string
+	if err == nil {
+		who, err = foreign(ctx, c, known, ns.Name)
+	}
+	switch {
 	case err != nil:
 		l.Err = failure.Request{Verb: "list", Resource: "'*'", Namespace: ns.Name}.Of("see whether namespace "+ns.Name+" is empty", err)
 	case who != "":

@@ -41,7 +41,7 @@ func (e *Interrupted) ExitCode() int {
 	return 130
 }
 
-// Unseen is that Cleanup could not look for namespaces.
+// Unseen is that the user is not allowed to look for namespaces.
 type Unseen struct{ Err error }
 
 func (e *Unseen) Error() string { return e.Err.Error() }

@@ -3,7 +3,9 @@ package probepod
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 )
 
 // namespaceSuffix is how long what makes a namespace's name unique is.
@@ -64,39 +67,71 @@ var native = map[string][]string{
 // pageOfObjects is how many objects of a kind are looked at.
 const pageOfObjects = 500
 
+// kind is a kind of object that somebody may have put into a namespace.
+type kind struct {
+	schema.GroupVersion
+	resource string
+}
+
+// kindsOf asks the API server what kinds there are.
+func kindsOf(ctx context.Context, c Client) ([]kind, error) {
+	const op = "find out what kinds of objects there are"
+	core, ok := c.RESTClient().(*rest.RESTClient)
+	if !ok {
+		return nil, errors.New(op + ": the client has no connection")
+	}
+	// A discovery client takes no context, and ours has no time limit (NewClient):
+	// its requests end with ours by this.
+	client := *core.Client
+	next := client.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) { return next.RoundTrip(r.WithContext(ctx)) })
+	d, err := discovery.NewDiscoveryClientForConfigAndClient(&rest.Config{Host: core.Get().AbsPath("/").URL().String()}, &client)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	lists, err := discovery.ServerPreferredNamespacedResources(d)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	var kinds []kind
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", op, err)
+		}
+		for _, r := range list.APIResources {
+			if r.Name == "events" || !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "delete") {
+				continue // what is computed goes by itself, such as metrics
+			}
+			kinds = append(kinds, kind{gv, r.Name})
+		}
+	}
+	return kinds, nil
+}
+
 // foreign names an object in a namespace that neither a probe nor a control plane has
 // put there, "" if there is none. Events, and what another object owns, do not count.
-// An error says what could not be looked at.
-func foreign(ctx context.Context, c Client, namespace string) (string, error) {
-	kinds, err := discovery.ServerPreferredNamespacedResources(discovery.NewDiscoveryClient(c.RESTClient()))
-	if err != nil {
-		return "", fmt.Errorf("find out what kinds of objects there are: %w", err)
-	}
+// kinds are those of kindsOf. An error says what could not be looked at.
+func foreign(ctx context.Context, c Client, kinds []kind, namespace string) (string, error) {
 	var g errgroup.Group
 	g.SetLimit(maxDeletions)
 	found := make(chan string, 1)
-	for _, list := range kinds {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			return "", err
-		}
-		for _, kind := range list.APIResources {
-			if kind.Name == "events" || !slices.Contains(kind.Verbs, "list") || !slices.Contains(kind.Verbs, "delete") {
-				continue // what is computed goes by itself, such as metrics
-			}
-			g.Go(func() error {
-				name, err := foreignOf(ctx, c, gv, kind.Name, namespace)
-				if name != "" {
-					select {
-					case found <- kind.Name + "/" + name:
-					default: // one will do
-					}
+	for _, kind := range kinds {
+		g.Go(func() error {
+			name, err := foreignOf(ctx, c, kind.GroupVersion, kind.resource, namespace)
+			if name != "" {
+				select {
+				case found <- kind.resource + "/" + name:
+				default: // one will do
 				}
-				return err
-			})
-		}
+			}
+			return err
+		})
 	}
-	err = g.Wait()
+	err := g.Wait()
 	select {
 	case name := <-found:
 		return name, nil

@@ -1,6 +1,7 @@
 package probepod
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,17 +247,64 @@ func TestCleanupNamespaces(t *testing.T) {
 func TestCleanupUnseen(t *testing.T) {
 	s := newAPIServer(t)
 	s.before(leftover("over0", life+5*time.Second))
-	next := s.Config.Handler
-	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/v1/namespaces" {
-			refuse(w, 403, metav1.StatusReasonForbidden, `namespaces is forbidden: User "jane" cannot list resource "namespaces"`)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	s.intercept("/api/v1/namespaces", refuser(403, metav1.StatusReasonForbidden, `namespaces is forbidden: User "jane" cannot list resource "namespaces"`))
 	list, err := Cleanup(t.Context(), s.config(), CleanupOptions{Namespace: DefaultNamespace, Created: true})
 	var unseen *Unseen
 	if !errors.As(err, &unseen) || !errors.Is(err, ErrForbidden) || len(list) != 1 || len(s.left()) > 0 {
 		t.Errorf("%+v, error %v", list, err)
+	}
+}
+
+// TestCleanupNamespacesFail has an API server that fails to list namespaces: that is not
+// the user's having no need of them. The pods are deleted all the same.
+func TestCleanupNamespacesFail(t *testing.T) {
+	for name, fail := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"broken":       refuser(500, metav1.StatusReasonInternalError, "etcd is not there"),
+		"unauthorized": refuser(401, metav1.StatusReasonUnauthorized, "Unauthorized"),
+		"admission":    refuser(403, metav1.StatusReasonForbidden, "not now"),
+	} {
+		s := newAPIServer(t)
+		s.before(leftover("over0", life+5*time.Second))
+		s.intercept("/api/v1/namespaces", fail)
+		list, err := Cleanup(t.Context(), s.config(), CleanupOptions{Namespace: DefaultNamespace, Created: true})
+		if err == nil || errors.As(err, new(*Unseen)) || len(list) != 1 || len(s.left()) > 0 {
+			t.Errorf("%s: %+v, error %v", name, list, err)
+		}
+	}
+}
+
+// TestDiscoveryHangs has an API server that does not say what kinds of objects there are:
+// neither a run's sweep nor cleanup waits for it longer than for anything else, and no
+// namespace is deleted.
+func TestDiscoveryHangs(t *testing.T) {
+	defer within(t, 5*time.Second)()
+	s := newAPIServer(t)
+	addHomes(s)
+	var asked atomic.Int32
+	s.intercept("/api", func(_ http.ResponseWriter, r *http.Request) bool {
+		asked.Add(1)
+		<-r.Context().Done()
+		return true
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	(&runner{client: s.client(), out: io.Discard}).sweep(ctx, time.Now())
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the sweep asked %d times, want once for all namespaces", n)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	list, err := Cleanup(ctx, s.config(), CleanupOptions{Namespace: "empty", Created: true})
+	failed := 0
+	for _, l := range list {
+		if l.Err != nil {
+			failed++
+		}
+	}
+	if err != nil || failed == 0 || len(s.deleted) > 0 {
+		t.Errorf("%+v, error %v; deleted %v", list, err, s.deleted)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("cleanup asked %d times, want once for all namespaces", n-1)
 	}
 }

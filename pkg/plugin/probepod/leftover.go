@@ -73,12 +73,13 @@ func over(pod *corev1.Pod) time.Time {
 
 // sweep deletes what earlier runs have left in the namespace of the probe pods,
 // where their clients were killed: pods that New made, that nobody wants kept, and
-// whose run has ended for certain; and namespaces of which the same holds. now is the time by the clock of the API
-// server, which has dated the pods too: a client's may be wrong by hours.
+// whose run has ended for certain; and namespaces of which the same holds. now is the
+// time by the clock of the API server, which has dated the pods too: a client's may be
+// wrong by hours.
 //
-// It runs beside a run, which neither waits for it nor fails with it: who may not
-// list pods or namespaces has no leftovers deleted, and what is not done when the run ends is
-// left to the next.
+// It runs beside a run, which neither waits for it nor fails with it: who may not list
+// pods or namespaces has no leftovers deleted, and what is not done when the run ends
+// is left to the next.
 func (r *runner) sweep(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
@@ -126,12 +127,17 @@ func (r *runner) sweepNamespaces(ctx context.Context, now time.Time) {
 	if err != nil {
 		return
 	}
+	kinds := sync.OnceValues(func() ([]kind, error) { return kindsOf(ctx, r.client) })
 	for i := range list.Items {
 		ns := &list.Items[i]
 		if !madeNamespace(ns) || isKeptNamespace(ns) || ns.DeletionTimestamp != nil || !now.After(overNamespace(ns)) {
 			continue
 		}
-		if who, err := foreign(ctx, r.client, ns.Name); who != "" || err != nil {
+		known, err := kinds()
+		if err != nil {
+			return
+		}
+		if who, err := foreign(ctx, r.client, known, ns.Name); who != "" || err != nil {
 			continue
 		}
 		if deleteNamespace(ctx, r.client.Namespaces(), ns.Name, ns.UID) == nil {

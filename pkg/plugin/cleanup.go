@@ -84,6 +84,10 @@ func (f *cleanupFlags) options(namespace string) (probepod.CleanupOptions, error
 		return o, errors.New("--namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace")
 	case f.namespace == "":
 		return o, errors.New("--probe-namespace: want the name of a namespace")
+	case !isLabel(f.namespace):
+		return o, fmt.Errorf("--probe-namespace %q: that cannot be the name of a namespace", f.namespace)
+	case f.allNamespaces && f.flags.Changed("probe-namespace"):
+		return o, errors.New("--all-namespaces looks in all namespaces: leave out --probe-namespace, or this flag")
 	case f.dryRun != "none" && f.dryRun != "client":
 		return o, fmt.Errorf("--dry-run %q: want none or client", f.dryRun)
 	}

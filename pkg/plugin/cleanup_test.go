@@ -52,6 +52,8 @@ func TestCleanupCommand(t *testing.T) {
 		{"cleanup -n shop", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --namespace: that is where targets are; name the namespace of the probe's pods by --probe-namespace\n"},
 		{"cleanup --dry-run=server", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --dry-run \"server\": want none or client\n"},
 		{"cleanup --probe-namespace=", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --probe-namespace: want the name of a namespace\n"},
+		{"cleanup --probe-namespace=a/b", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --probe-namespace \"a/b\": that cannot be the name of a namespace\n"},
+		{"cleanup -A --probe-namespace=tools", nil, nil, probepod.CleanupOptions{}, 2, "", "error: --all-namespaces looks in all namespaces: leave out --probe-namespace, or this flag\n"},
 		{"cleanup -o wide", nil, nil, probepod.CleanupOptions{}, 2, "", "error: output format \"wide\": want one of json, yaml, kyaml, name, go-template, go-template-file, template, templatefile, jsonpath, jsonpath-as-json, jsonpath-file, custom-columns, custom-columns-file\n"},
 		{"cleanup web", nil, nil, probepod.CleanupOptions{}, 2, "", "error: cleanup takes no operands, not 1; see `kubectl seccomp cleanup --help`\n"},
 	} {

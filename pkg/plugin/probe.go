@@ -95,6 +95,8 @@ func (f *probeFlags) validate() error {
 		return errors.New("--image: want the name of an image")
 	case f.namespace == "":
 		return errors.New("--probe-namespace: want the name of a namespace")
+	case !isLabel(f.namespace):
+		return fmt.Errorf("--probe-namespace %q: that cannot be the name of a namespace", f.namespace)
 	case f.ownNamespace && f.flags.Changed("probe-namespace"):
 		return errors.New("--create-namespace makes a namespace of a name of its own: leave out --probe-namespace, or this flag")
 	case f.ownNamespace && len(f.pullSecrets) > 0:
@@ -147,6 +149,9 @@ func (f *probeFlags) dry() bool { return f.dryRun == "client" }
 
 // isName reports whether an object can have a name.
 func isName(s string) bool { return len(validation.IsDNS1123Subdomain(s)) == 0 }
+
+// isLabel reports whether a namespace can have a name.
+func isLabel(s string) bool { return len(validation.IsDNS1123Label(s)) == 0 }
 
 // resolveTimeout bounds looking up one operand, unless --request-timeout does: the
 // client itself has no timeout, as it follows logs.

@@ -84,8 +84,8 @@ func TestSelf(t *testing.T) {
 	}
 }
 
-// TestNodesThatDoNotAnswer has one of two nodes answer, with a run that goes on: the
-// other, and one whose turn does not come, fail by themselves.
+// TestNodesThatDoNotAnswer has one of two nodes answer. The other fails by itself where
+// the run goes on, and ends one that does not.
 func TestNodesThatDoNotAnswer(t *testing.T) {
 	s := newAPIServer(t)
 	s.onLog = func(w http.ResponseWriter, r *http.Request) bool {

@@ -114,12 +114,17 @@ func (r *runner) leave() error {
 		return nil
 	}
 	op := "delete namespace " + h.namespace.Name
-	if who := r.stranger(); who != "" {
+	who, err := r.stranger(op)
+	if err != nil {
+		return &failure.Error{Kind: ErrNotDeleted, Op: op, Said: "whether somebody else's pod is in it is not known: " + failure.Clip(err.Error()), Err: err,
+			Remedy: "if there is none, delete it by `" + r.deleteCommandOf(h) + "`; what runs in it stops by itself by " + h.until.Format(time.TimeOnly)}
+	}
+	if who != "" {
 		r.settle(nil)
 		return failure.New(ErrNotDeleted, op, "it holds pod "+who+", which is not of this run",
 			"if that can go, delete both by `"+r.deleteCommandOf(h)+"`")
 	}
-	err := insist(h.uid != "", r.deleteHomeOnce, func(err error) {
+	err = insist(h.uid != "", r.deleteHomeOnce, func(err error) {
 		r.say(op + ": " + failure.Clip(err.Error()) + "; trying again")
 	})
 	if err != nil {
@@ -130,15 +135,16 @@ func (r *runner) leave() error {
 	return nil
 }
 
-// stranger names a pod in the run's own namespace that is not the run's, "" if none
-// is known.
-func (r *runner) stranger() string {
-	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
-	defer cancel()
-	name, _ := strangePod(ctx, r.client, r.home.namespace.Name, func(pod *corev1.Pod) bool {
-		return made(pod) && pod.Labels[LabelInstance] == r.run
-	})
-	return name
+// stranger names a pod in the run's own namespace that is not the run's, "" if there is
+// none. An error says why that is not known. op is what it is asked for.
+func (r *runner) stranger(op string) (name string, err error) {
+	insist(true, func(ctx context.Context) error {
+		name, err = strangePod(ctx, r.client, r.home.namespace.Name, func(pod *corev1.Pod) bool {
+			return made(pod) && pod.Labels[LabelInstance] == r.run
+		})
+		return err
+	}, func(err error) { r.say(op + ": " + failure.Clip(err.Error()) + "; trying again") })
+	return name, err
 }
 
 func (r *runner) deleteHomeOnce(ctx context.Context) error {

@@ -57,6 +57,19 @@ func TestCreateNamespace(t *testing.T) {
 				return n < 3 && refuse(w, 503, metav1.StatusReasonServiceUnavailable, "apiserver is shutting down")
 			}
 		}, nil, "", false},
+		"not looked into": {func(s *apiServer) {
+			s.onList = refuser(403, metav1.StatusReasonForbidden, `pods is forbidden: User "jane" cannot list resource "pods"`)
+		}, ErrNotDeleted, "if there is none, delete it by `kubectl delete namespace seccomp-probe-", true},
+		"the look is retried": {func(s *apiServer) {
+			n := 0
+			s.onList = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, Name) || r.URL.Query().Get("fieldSelector") != "" {
+					return false
+				}
+				n++
+				return n < 3 && refuse(w, 503, metav1.StatusReasonServiceUnavailable, "apiserver is shutting down")
+			}
+		}, nil, "", false},
 		"a stranger's pod": {func(s *apiServer) {
 			s.onLog = func(http.ResponseWriter, *http.Request) bool {
 				s.set(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.probe().Namespace, Name: "web-0", UID: "web-0"}})

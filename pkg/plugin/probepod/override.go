@@ -87,12 +87,9 @@ var instead = map[string]string{
 // ParseOverride understands a part of a Pod, in YAML or JSON, and refuses what may
 // not be overridden, by the name of the field.
 func ParseOverride(text []byte) (*Override, error) {
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
-	text, err := documents.Read()
-	if err == nil {
-		if _, err := documents.Read(); err != io.EOF {
-			return nil, errors.New("more than one document: want a part of a Pod")
-		}
+	text, err := onlyDocument(text)
+	if err != nil {
+		return nil, err
 	}
 	var patch map[string]any
 	if err := yaml.UnmarshalStrict(text, &patch); err != nil {
@@ -124,6 +121,29 @@ func ParseOverride(text []byte) (*Override, error) {
 	return o, err
 }
 
+// onlyDocument is the one document of a YAML stream, beside those that hold nothing,
+// such as a comment before the first "---".
+func onlyDocument(text []byte) (only []byte, err error) {
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		switch {
+		case err == io.EOF:
+			return only, nil
+		case err != nil:
+			return nil, errors.New(terminal.Line(failure.Clip(err.Error())))
+		}
+		var holds any
+		if yaml.Unmarshal(document, &holds) == nil && holds == nil {
+			continue
+		}
+		if only != nil {
+			return nil, errors.New("more than one document: want a part of a Pod")
+		}
+		only = document
+	}
+}
+
 // check refuses what is in an object and not in the part.
 func (p part) check(path string, object any) error {
 	m, ok := object.(map[string]any)
@@ -153,7 +173,8 @@ func refuseField(path string) error {
 	return errors.New(said)
 }
 
-// checkMeta refuses the labels and annotations by which probe pods are known.
+// checkMeta refuses the labels and annotations by which probe pods are known, and the
+// directives of a strategic merge, which replace or delete others than they name.
 func checkMeta(patch map[string]any) error {
 	meta, _ := patch["metadata"].(map[string]any)
 	for field, value := range meta { // labels, annotations
@@ -162,7 +183,7 @@ func checkMeta(patch map[string]any) error {
 			return fmt.Errorf("metadata.%s: want an object", field)
 		}
 		for key := range m {
-			if _, ours := (Options{}).labels("")[key]; ours || strings.HasPrefix(key, annotationPrefix) {
+			if _, ours := (Options{}).labels("")[key]; ours || strings.HasPrefix(key, annotationPrefix) || strings.HasPrefix(key, "$") {
 				return refuseField("metadata." + field + "[" + key + "]")
 			}
 		}
@@ -234,10 +255,20 @@ func (o *Override) apply(pod *corev1.Pod) (*corev1.Pod, error) {
 		place[c.Name] = i
 	}
 	slices.SortFunc(merged.Spec.Containers, func(a, b corev1.Container) int { return cmp.Compare(place[a.Name], place[b.Name]) })
-	if !made(merged) || len(merged.Spec.Containers) != len(pod.Spec.Containers) {
+	if !made(merged) || !holds(merged.Labels, pod.Labels) || !holds(merged.Annotations, pod.Annotations) || len(merged.Spec.Containers) != len(pod.Spec.Containers) {
 		return nil, errors.New("what is left is no probe pod")
 	}
 	return merged, nil
+}
+
+// holds reports whether all that is in part is in m.
+func holds(m, part map[string]string) bool {
+	for key, value := range part {
+		if got, ok := m[key]; !ok || got != value {
+			return false
+		}
+	}
+	return true
 }
 
 // of is the patch without the containers that a pod does not have: references are

@@ -83,6 +83,12 @@ func TestOverrideRefused(t *testing.T) {
 		"metadata: {labels: {app.kubernetes.io/name: null}}":                       "metadata.labels[app.kubernetes.io/name]",
 		"metadata: {labels: null}":                                                 "metadata.labels: want an object",
 		"metadata: {annotations: {seccomp.kubectl.dev/x: y}}":                      "metadata.annotations[seccomp.kubectl.dev/x]",
+		"metadata: {annotations: {$patch: replace, a: b}}":                         "metadata.annotations[$patch] cannot be overridden",
+		"metadata: {annotations: {$patch: delete}}":                                "metadata.annotations[$patch]",
+		"metadata: {annotations: {$retainKeys: [a], a: b}}":                        "metadata.annotations[$retainKeys]",
+		"metadata: {labels: {$patch: replace}}":                                    "metadata.labels[$patch]",
+		"metadata: {$patch: replace}":                                              "metadata.$patch",
+		"metadata: {$retainKeys: [labels]}":                                        "metadata.$retainKeys",
 		"metadata: null":                                                           "metadata: want an object",
 		"status: {phase: Failed}":                                                  "status cannot be overridden",
 		"spec: null":                                                               "spec: want an object",
@@ -129,6 +135,9 @@ func TestOverrideRefused(t *testing.T) {
 			t.Errorf("%s: error %v, want one line that says %q", text, err, want)
 		}
 	}
+	if _, err := ParseOverride([]byte("# ours\n---\nspec: {nodeSelector: {a: b}}\n---\n# no more\n")); err != nil {
+		t.Error(err)
+	}
 	// JSON is YAML.
 	if _, err := ParseOverride([]byte(`{"spec":{"nodeSelector":{"a":"b"}}}`)); err != nil {
 		t.Error(err)
@@ -150,7 +159,7 @@ func FuzzParseOverride(f *testing.F) {
 		}
 		// Whatever it says, what makes a probe is as it was.
 		a, b := pod.Spec, merged.Spec
-		if !made(merged) || a.NodeName != b.NodeName || *a.ActiveDeadlineSeconds != *b.ActiveDeadlineSeconds || *b.AutomountServiceAccountToken ||
+		if !made(merged) || merged.Annotations[AnnotationTargets] != pod.Annotations[AnnotationTargets] || a.NodeName != b.NodeName || *a.ActiveDeadlineSeconds != *b.ActiveDeadlineSeconds || *b.AutomountServiceAccountToken ||
 			b.HostNetwork || len(b.Volumes) > 0 || len(b.Containers) != 1 || b.Containers[0].Image != "probe" || !*b.Containers[0].SecurityContext.Privileged {
 			t.Errorf("%q makes %+v", text, b)
 		}

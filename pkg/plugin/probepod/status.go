@@ -94,7 +94,7 @@ func (p *probe) watchOnce(ctx context.Context, version string, send func(event) 
 
 func (p *probe) gone() error {
 	return failure.New(ErrGone, "read the output of "+p.String(), "the pod was deleted while it ran",
-		"see `kubectl get events -n "+p.pod.Namespace+" --field-selector involvedObject.name="+p.pod.Name+"`; run this again")
+		"see `"+p.opts.kubectl()+" get events -n "+p.pod.Namespace+" --field-selector involvedObject.name="+p.pod.Name+"`; run this again")
 }
 
 // waitingFor says what a reading waits for.
@@ -179,7 +179,7 @@ func (p *probe) fatal(pod *corev1.Pod) error {
 			return nil
 		}
 		// kubelet's admission failed it before any container was made.
-		return failure.New(ErrNode, start, said(pod.Status.Reason, pod.Status.Message), nodeRemedy(pod.Status.Reason, p.request.Node))
+		return failure.New(ErrNode, start, said(pod.Status.Reason, pod.Status.Message), p.opts.nodeRemedy(pod.Status.Reason, p.request.Node))
 	}
 	if w := c.State.Waiting; w != nil {
 		switch w.Reason {
@@ -214,16 +214,17 @@ func imageRemedy(reason, node string) string {
 // (k8s.io/kubernetes/pkg/kubelet/preemption).
 const preempt = "or have kubelet end others of a lower priority for it by --priority-class=system-node-critical"
 
-func nodeRemedy(reason, node string) string {
+func (o Options) nodeRemedy(reason, node string) string {
+	describe := "see `" + o.kubectl() + " describe node " + node + "`"
 	switch {
 	case reason == "OutOfpods":
-		return "the node runs as many pods as it may: delete one that can go, see `kubectl get pods -A --field-selector spec.nodeName=" + node + "`, " + preempt
+		return "the node runs as many pods as it may: delete one that can go, see `" + o.kubectl() + " get pods -A --field-selector spec.nodeName=" + node + "`, " + preempt
 	case strings.HasPrefix(reason, "OutOf"):
-		return "make room on the node, see `kubectl describe node " + node + "`, " + preempt
+		return "make room on the node, " + describe + ", " + preempt
 	case reason == "Evicted", reason == "NodeShutdown", reason == "Terminated":
-		return "the node is short of something or going down, see `kubectl describe node " + node + "`"
+		return "the node is short of something or going down, " + describe
 	}
-	return "see `kubectl describe node " + node + "`"
+	return describe
 }
 
 // refusal explains why the API server did not create the pod.
@@ -240,7 +241,7 @@ func (p *probe) refusal(err error) error {
 	case violatesPodSecurity(err):
 		return explain(ErrPodSecurity, p.opts.podSecurityRemedy())
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
-		return explain(ErrQuota, "see `kubectl describe quota -n "+ns+"`, or name another namespace by --probe-namespace")
+		return explain(ErrQuota, "see `"+p.opts.kubectl()+" describe quota -n "+ns+"`, delete what killed runs have left by `kubectl seccomp cleanup`, or name another namespace by --probe-namespace")
 	case p.opts.ServiceAccount != "" && strings.Contains(text, "error looking up service account"):
 		return explain(ErrRefused, "name a service account of namespace "+ns+" by --service-account; see `"+p.opts.kubectl()+" get serviceaccounts -n "+ns+"`")
 	case p.opts.PriorityClass != "" && strings.Contains(text, "no PriorityClass with name"):
@@ -252,7 +253,7 @@ func (p *probe) refusal(err error) error {
 	case refused(err):
 		return explain(ErrRefused, "name another namespace by --probe-namespace, or run this with --least-privilege")
 	}
-	return &failure.Error{Op: op, Said: failure.Clip(text), Remedy: "see whether the API server is well: `kubectl get --raw /readyz`", Err: err}
+	return &failure.Error{Op: op, Said: failure.Clip(text), Remedy: "see whether the API server is well: `" + p.opts.kubectl() + " get --raw /readyz`", Err: err}
 }
 
 // nodeTrouble says, as far as it can be found out quickly, what is wrong with the

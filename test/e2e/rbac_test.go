@@ -3,12 +3,10 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -24,9 +22,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
@@ -91,84 +89,51 @@ func newAuditor(t *testing.T, name string, files ...string) *auditor {
 	return a
 }
 
-// apply creates what is in a file of docs/rbac: for this account, the team's
-// namespace being that of the tests, and under names of its own.
+// apply creates the role that is in a file of docs/rbac, under a name of its own, and
+// binds it to this account: in the namespace of the tests, or of probes.
 func (a *auditor) apply(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root(), "docs", "rbac", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := t.Context()
+	var r rbacv1.ClusterRole // which has all that a Role has
+	if err := yaml.UnmarshalStrict(text, &r); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if r.Namespace != "" || r.AggregationRule != nil {
+		t.Fatalf("%s: %+v", file, r)
+	}
+	ctx, rbac := t.Context(), client.RbacV1()
+	meta := metav1.ObjectMeta{Name: r.Name + "-" + ns + "-" + a.name}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: a.name}}
-	own := func(m *metav1.ObjectMeta) {
-		m.Name += "-" + ns + "-" + a.name
-		if m.Namespace == "shop" {
-			m.Namespace = ns
+	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: r.Kind, Name: meta.Name}
+	var err1, err2 error
+	switch r.Kind {
+	case "ClusterRole":
+		t.Cleanup(func() {
+			rbac.ClusterRoleBindings().Delete(context.Background(), meta.Name, metav1.DeleteOptions{})
+			rbac.ClusterRoles().Delete(context.Background(), meta.Name, metav1.DeleteOptions{})
+		})
+		_, err1 = rbac.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: r.Rules}, metav1.CreateOptions{})
+		_, err2 = rbac.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects}, metav1.CreateOptions{})
+	case "Role":
+		if meta.Namespace = ns; file == "probe.yaml" {
+			meta.Namespace = probepod.DefaultNamespace
 		}
+		t.Cleanup(func() {
+			rbac.RoleBindings(meta.Namespace).Delete(context.Background(), meta.Name, metav1.DeleteOptions{})
+			rbac.Roles(meta.Namespace).Delete(context.Background(), meta.Name, metav1.DeleteOptions{})
+		})
+		_, err1 = rbac.Roles(meta.Namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: r.Rules}, metav1.CreateOptions{})
+		_, err2 = rbac.RoleBindings(meta.Namespace).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects}, metav1.CreateOptions{})
+	default:
+		t.Fatalf("%s: kind %q", file, r.Kind)
 	}
-	decoder, kinds := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096), 0
-	for {
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		into := func(object any) {
-			t.Helper()
-			strict := json.NewDecoder(bytes.NewReader(raw))
-			strict.DisallowUnknownFields()
-			if err := strict.Decode(object); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			kinds++
-		}
-		var typ metav1.TypeMeta
-		if err := json.Unmarshal(raw, &typ); err != nil {
-			t.Fatal(err)
-		}
-		rbac := client.RbacV1()
-		var err error
-		switch typ.Kind {
-		case "ClusterRole":
-			o := new(rbacv1.ClusterRole)
-			into(o)
-			own(&o.ObjectMeta)
-			_, err = rbac.ClusterRoles().Create(ctx, o, metav1.CreateOptions{})
-			t.Cleanup(func() { rbac.ClusterRoles().Delete(context.Background(), o.Name, metav1.DeleteOptions{}) })
-			a.roles = append(a.roles, &role{"", o.Name, o.Rules})
-		case "Role":
-			o := new(rbacv1.Role)
-			into(o)
-			own(&o.ObjectMeta)
-			_, err = rbac.Roles(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
-			t.Cleanup(func() { rbac.Roles(o.Namespace).Delete(context.Background(), o.Name, metav1.DeleteOptions{}) })
-			a.roles = append(a.roles, &role{o.Namespace, o.Name, o.Rules})
-		case "ClusterRoleBinding":
-			o := new(rbacv1.ClusterRoleBinding)
-			into(o)
-			own(&o.ObjectMeta)
-			o.RoleRef.Name, o.Subjects = o.Name, subjects
-			_, err = rbac.ClusterRoleBindings().Create(ctx, o, metav1.CreateOptions{})
-			t.Cleanup(func() { rbac.ClusterRoleBindings().Delete(context.Background(), o.Name, metav1.DeleteOptions{}) })
-		case "RoleBinding":
-			o := new(rbacv1.RoleBinding)
-			into(o)
-			own(&o.ObjectMeta)
-			o.RoleRef.Name, o.Subjects = o.Name, subjects
-			_, err = rbac.RoleBindings(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
-			t.Cleanup(func() { rbac.RoleBindings(o.Namespace).Delete(context.Background(), o.Name, metav1.DeleteOptions{}) })
-		default:
-			t.Fatalf("%s: kind %q", file, typ.Kind)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
-	if kinds != 2 {
-		t.Fatalf("%s has %d objects, want a role and its binding", file, kinds)
-	}
+	a.roles = append(a.roles, &role{meta.Namespace, meta.Name, r.Rules})
 }
 
 // permissions are those that a role gives, each by itself.

@@ -3,6 +3,8 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,7 +50,12 @@ func grants(targets string, o probepod.Options) []grant {
 	}
 	probing := grant{v1alpha1.CheckRBACProbe, probes, "kubectl-seccomp-probe", "probe.yaml", probe}
 	if o.CreateNamespace {
-		probe = append(probe, permission{verb: "create", resource: "namespaces"}, permission{verb: "delete", resource: "namespaces"})
+		probe = append(probe, []permission{
+			{verb: "create", resource: "namespaces"},
+			{verb: "delete", resource: "namespaces"},
+			{verb: "get", resource: "namespaces", without: "the deletion of a namespace of which the API server did not say that it was made"},
+			{verb: "list", resource: "namespaces", without: "the deletion of what killed runs have left"},
+		}...)
 		probing = grant{v1alpha1.CheckRBACProbe, "", "kubectl-seccomp-create-namespace", "create-namespace.yaml", probe}
 	}
 	return []grant{
@@ -212,35 +219,38 @@ func (d *diagnosis) granted(g grant, answers []review) {
 	}
 }
 
-// binding is how the user gets a grant.
+// binding is how the user gets a grant. The file has the role without a namespace, and
+// binds it to nobody.
 func (d *diagnosis) binding(g grant) string {
-	apply := fmt.Sprintf("have an administrator apply docs/rbac/%s and bind its role", g.file)
-	subject := d.subject()
-	if subject == "" {
-		return apply + " to you"
+	in, kind, role := "", "clusterrolebinding", "--clusterrole="+g.role
+	if g.namespace != "" {
+		in, kind, role = " -n "+quoted(g.namespace), "rolebinding", "--role="+g.role
 	}
-	// The file has a binding by the role's own name.
-	name := g.role + "-" + bindingSuffix(d.user)
-	if g.namespace == "" {
-		return fmt.Sprintf("%s: `%s create clusterrolebinding %s --clusterrole=%s %s`", apply, d.kubectl(), name, g.role, subject)
+	apply := fmt.Sprintf("have an administrator create the role and bind it to you: `%s apply%s -f docs/rbac/%s`", d.kubectl(), in, g.file)
+	if d.user == "" {
+		return apply + ", then `" + d.kubectl() + " create " + kind + "`"
 	}
-	return fmt.Sprintf("%s: `%s create rolebinding %s -n %s --role=%s %s`", apply, d.kubectl(), name, g.namespace, g.role, subject)
+	return fmt.Sprintf("%s, then `%s create %s %s%s %s %s`", apply, d.kubectl(), kind, g.role+"-"+bindingSuffix(d.user), in, role, d.subject())
 }
 
-// bindingSuffix is a user as the end of a binding's name: the last of its words.
+// maxUser bounds, in bytes, what of a user is in a binding's name.
+const maxUser = 40
+
+// bindingSuffix is a user as the end of a binding's name: for people to know, and a
+// hash by which users differ that are alike in letters and digits.
 func bindingSuffix(user string) string {
 	words := strings.FieldsFunc(strings.ToLower(user), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	hash := sha256.Sum256([]byte(user))
+	suffix := hex.EncodeToString(hash[:4])
 	if len(words) == 0 {
-		return "user"
+		return suffix
 	}
-	return words[len(words)-1]
+	name := strings.Join(words, "-")
+	return strings.TrimRight(name[:min(len(name), maxUser)], "-") + "-" + suffix
 }
 
 // subject names the user to kubectl create rolebinding.
 func (d *diagnosis) subject() string {
-	if d.user == "" {
-		return ""
-	}
 	if account, ok := strings.CutPrefix(d.user, "system:serviceaccount:"); ok {
 		return "--serviceaccount=" + quoted(account)
 	}

@@ -218,9 +218,10 @@ func TestHealthy(t *testing.T) {
 
 // TestPermissions takes one permission from the user each time.
 func TestPermissions(t *testing.T) {
-	const clusterRole = "`kubectl --context=x create clusterrolebinding kubectl-seccomp-targets-jane --clusterrole=kubectl-seccomp-targets --user=jane`"
-	const role = "`kubectl --context=x create rolebinding kubectl-seccomp-targets-jane -n shop --role=kubectl-seccomp-targets --user=jane`"
-	const probe = "`kubectl --context=x create rolebinding kubectl-seccomp-probe-jane -n tools --role=kubectl-seccomp-probe --user=jane`"
+	suffix := bindingSuffix("jane")
+	clusterRole := "`kubectl --context=x apply -f docs/rbac/cluster.yaml`, then `kubectl --context=x create clusterrolebinding kubectl-seccomp-targets-" + suffix + " --clusterrole=kubectl-seccomp-targets --user=jane`"
+	role := "`kubectl --context=x apply -n shop -f docs/rbac/namespace.yaml`, then `kubectl --context=x create rolebinding kubectl-seccomp-targets-" + suffix + " -n shop --role=kubectl-seccomp-targets --user=jane`"
+	probe := "`kubectl --context=x apply -n tools -f docs/rbac/probe.yaml`, then `kubectl --context=x create rolebinding kubectl-seccomp-probe-" + suffix + " -n tools --role=kubectl-seccomp-probe --user=jane`"
 	for _, test := range []struct {
 		denied, check string
 		status        v1alpha1.CheckStatus
@@ -259,7 +260,7 @@ func TestCreateNamespace(t *testing.T) {
 	s.denied = []string{"create namespaces"}
 	d = s.examine(t, probepod.Options{CreateNamespace: true}, nil, allHealthy)
 	if c := check(t, d, v1alpha1.CheckRBACProbe, ""); c.Status != v1alpha1.CheckFailed || c.Message != "you may not create namespaces in the whole cluster" ||
-		!strings.Contains(c.Remedy, "create clusterrolebinding kubectl-seccomp-create-namespace-jane --clusterrole=kubectl-seccomp-create-namespace --user=jane") {
+		!strings.Contains(c.Remedy, "create clusterrolebinding kubectl-seccomp-create-namespace-"+bindingSuffix("jane")+" --clusterrole=kubectl-seccomp-create-namespace --user=jane") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -269,7 +270,7 @@ func TestSubjects(t *testing.T) {
 	for user, want := range map[string]string{
 		"system:serviceaccount:ci:bot": " --serviceaccount=ci:bot`",
 		"O'Hara; rm":                   ` --user='O'\''Hara; rm'` + "`",
-		"":                             "bind its role to you",
+		"":                             "then `kubectl create rolebinding`",
 	} {
 		s := newAPIServer(t)
 		s.user, s.denied = user, []string{"watch pods"}

@@ -16,7 +16,7 @@ func (o *output) diagnosis(d *v1alpha1.Diagnosis) {
 		n[c.Status]++
 	}
 	failed, unknown, warnings := n[v1alpha1.CheckFailed], n[v1alpha1.CheckUnknown], n[v1alpha1.CheckWarning]
-	style, text := terminal.Green, fmt.Sprintf("all %d checks are well", len(d.Checks))
+	style, text := terminal.Green, fmt.Sprintf("all %d checks passed", len(d.Checks))
 	switch {
 	case failed > 0:
 		style, text = terminal.Red, fmt.Sprintf("%d of %d checks failed", failed, len(d.Checks))

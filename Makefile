@@ -104,7 +104,7 @@ test-vm: deps ## on emulated machines: amd64 with 32-bit calls, arm64, s390x
 .PHONY: test-e2e
 test-e2e: deps build cluster-up cluster-load
 	go run ./hack/demo
-	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
+	go test -tags e2e -count 1 -timeout 45m -v ./test/e2e/...
 
 # Debian's package would start a daemon for the whole machine; policy-rc.d(8) keeps
 # it from that. The test runs one of its own.

@@ -21,28 +21,29 @@ func scope(d *v1alpha1.Diff) string {
 }
 
 // byName says how calls of different architectures were compared, and what was
-// not.
-func (o *output) byName(n *v1alpha1.ByName) {
+// not, in sentences; none if they were not compared by name.
+func byName(n *v1alpha1.ByName) (sentences []string) {
 	if n == nil {
-		return
+		return nil
 	}
-	o.printf("\n")
-	o.sentence("Compared by syscall name, as no call is the same on %s and %s: %s that both have.", n.ABIA, n.ABIB, count(n.Common, "syscall"))
+	say := func(format string, args ...any) { sentences = append(sentences, fmt.Sprintf(format, args...)) }
+	say("Compared by syscall name, as no call is the same on %s and %s: %s that both have.", n.ABIA, n.ABIB, count(n.Common, "syscall"))
 	if len(n.Shared) > 0 {
-		o.sentence("Compared by number: %s, which both machines have.", strings.Join(n.Shared, " and "))
+		say("Compared by number: %s, which both machines have.", strings.Join(n.Shared, " and "))
 	}
-	o.sentence("Not compared: %d that only %s has, %d that only %s has, and numbers without a name.",
+	say("Not compared: %d that only %s has, %d that only %s has, and numbers without a name.",
 		len(n.OnlyInA), n.ABIA, len(n.OnlyInB), n.ABIB)
-	o.limits("Compared only for values that both can pass", n.Limits, func(l v1alpha1.Limit) bool { return l.Compared })
-	o.limits("Could not be compared", n.Limits, func(l v1alpha1.Limit) bool { return !l.Compared })
+	sentences = append(sentences, limits("Compared only for values that both can pass", n.Limits, true)...)
+	return append(sentences, limits("Could not be compared", n.Limits, false)...)
 }
 
-// limits says, once for each reason, which syscalls are limited.
-func (o *output) limits(what string, list []v1alpha1.Limit, chosen func(v1alpha1.Limit) bool) {
+// limits says, once for each reason, which syscalls are limited: of those that were
+// compared for some values, or of those that were not compared at all.
+func limits(what string, list []v1alpha1.Limit, compared bool) (sentences []string) {
 	var reasons []string
 	names := make(map[string][]string)
 	for _, l := range list {
-		if !chosen(l) {
+		if l.Compared != compared {
 			continue
 		}
 		reason, name := ": "+l.Reason, l.Syscall
@@ -60,8 +61,9 @@ func (o *output) limits(what string, list []v1alpha1.Limit, chosen func(v1alpha1
 		}
 	}
 	for _, reason := range reasons {
-		o.printf("%s: %s%s.\n", what, strings.Join(names[reason], ", "), reason)
+		sentences = append(sentences, fmt.Sprintf("%s: %s%s.", what, strings.Join(names[reason], ", "), reason))
 	}
+	return sentences
 }
 
 // uncompared counts the syscalls that could not be compared.

@@ -25,7 +25,12 @@ func (o *output) diff(d *v1alpha1.Diff, h Human) {
 		o.printf("\n")
 		o.table(differing(d.Differences, 0, h.Wide))
 	}
-	o.byName(d.ByName)
+	for i, sentence := range byName(d.ByName) {
+		if i == 0 {
+			o.printf("\n")
+		}
+		o.sentence("%s", sentence)
+	}
 	o.risks(d.Risks)
 	if d.Selection != nil && d.Selection.Hidden > 0 {
 		o.printf("\n")

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 )
@@ -66,5 +67,47 @@ There are more differences, too many to list. The verdict takes them into accoun
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestByName has people and pull requests told the same of what limits a comparison
+// by name.
+func TestByName(t *testing.T) {
+	d := &v1alpha1.Diff{
+		Relation: v1alpha1.Undecided,
+		A:        v1alpha1.Side{Source: v1alpha1.Source{Operand: "./a.json", Format: "saved dump"}},
+		B:        v1alpha1.Side{Source: v1alpha1.Source{Operand: "./b.json", Format: "saved dump"}, Confinement: v1alpha1.Confinement{FilterCount: 1, Filters: []string{"b"}}},
+		ByName: &v1alpha1.ByName{
+			ABIA: "amd64", ABIB: "s390x", Common: 300, OnlyInA: []string{"open", "arch_prctl"}, OnlyInB: []string{"ipc"}, Shared: []string{"386"},
+			Limits: []v1alpha1.Limit{
+				{Syscall: "mmap", Reason: "it takes other arguments under s390x than under amd64"},
+				{Syscall: "lseek", Param: "offset", Compared: true, Reason: "it is narrower"},
+				{Syscall: "clone", Reason: "it takes other arguments under s390x than under amd64"},
+				{Syscall: "read", Param: "count", Compared: true, Reason: "it is narrower"},
+			},
+		},
+	}
+	const human = `
+Compared by syscall name, as no call is the same on amd64 and s390x: 300 syscalls that both have.
+Compared by number: 386, which both machines have.
+Not compared: 2 that only amd64 has, 1 that only s390x has, and numbers without a name.
+Compared only for values that both can pass: lseek(offset), read(count).
+Could not be compared: mmap, clone: it takes other arguments under s390x than under amd64.
+`
+	const markdown = `
+- Compared by syscall name, as no call is the same on amd64 and s390x: 300 syscalls that both have.
+- Compared by number: 386, which both machines have.
+- Not compared: 2 that only amd64 has, 1 that only s390x has, and numbers without a name.
+- Compared only for values that both can pass: ` + "`lseek(offset)`, `read(count)`" + `.
+- Could not be compared: mmap, clone: it takes other arguments under s390x than under amd64.
+`
+	for want, p := range map[string]printers.ResourcePrinter{human: Human{Color: "never", Width: 100}, markdown: Markdown{}} {
+		var out strings.Builder
+		if err := p.PrintObj(d, &out); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(out.String(), want) {
+			t.Errorf("%T: want at the end %s\ngot:\n%s", p, want, out.String())
+		}
 	}
 }

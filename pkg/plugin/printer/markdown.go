@@ -43,13 +43,11 @@ func (m *markdown) diff(d *v1alpha1.Diff) {
 	if len(d.Differences) > 0 {
 		m.folded(differing(d.Differences, 0, false), "differences")
 	}
-	if n := d.ByName; n != nil {
-		m.paragraph(fmt.Sprintf("Compared by syscall name, as no call is the same on %s and %s: %s that both have.", n.ABIA, n.ABIB, count(n.Common, "syscall")))
-		for _, l := range n.Limits {
-			if !l.Compared {
-				m.printf("- %s could not be compared: %s\n", span(l.Syscall), prose(l.Reason))
-			}
+	for i, sentence := range byName(d.ByName) {
+		if i == 0 {
+			m.printf("\n")
 		}
+		m.printf("- %s\n", prose(sentence))
 	}
 	if len(d.Risks) > 0 {
 		t := table{header: []string{"SYSCALL", "RISK"}}

@@ -152,7 +152,8 @@ func TestSARIF(t *testing.T) {
 						}
 					}
 				}
-				Results []struct {
+				AutomationDetails json.RawMessage
+				Results           []struct {
 					RuleID, Level       string
 					RuleIndex           int
 					Message             struct{ Text string }
@@ -170,6 +171,9 @@ func TestSARIF(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := log.Runs[0]
+		if run.AutomationDetails != nil {
+			t.Errorf("%s: automationDetails %s are in the place of the upload's category", name, run.AutomationDetails)
+		}
 		for _, r := range run.Tool.Driver.Rules {
 			if r.ShortDescription.Text == "" || r.FullDescription.Text == "" || r.Help.Text == "" {
 				t.Errorf("%s: rule %s is not described", name, r.ID)
@@ -181,8 +185,8 @@ func TestSARIF(t *testing.T) {
 			if run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID || r.Message.Text == "" || len(r.Locations) != 1 {
 				t.Errorf("%s: %+v", name, r)
 			}
-			print := r.PartialFingerprints["kubectl-seccomp/v1"]
-			if print == "" || prints[print] {
+			print := r.PartialFingerprints["primaryLocationLineHash"] // the only one that GitHub reads
+			if print == "" || prints[print] || r.PartialFingerprints["kubectl-seccomp/v1"] != print {
 				t.Errorf("%s: %s has the fingerprint %q of another, or none", name, r.Message.Text, print)
 			}
 			prints[print] = true
@@ -218,13 +222,44 @@ func TestSARIF(t *testing.T) {
 // another node.
 func TestSARIFIsStable(t *testing.T) {
 	prints := func(d *v1alpha1.Diff) []string {
-		return regexp.MustCompile(`"kubectl-seccomp/v1": "\w+"`).FindAllString(printed(t, printer.SARIF{}, d), -1)
+		return regexp.MustCompile(`"primaryLocationLineHash": "\w+"`).FindAllString(printed(t, printer.SARIF{}, d), -1)
 	}
 	before := hostileDiff()
 	after := hostileDiff()
 	after.B.PID, after.B.Node, after.Differences[0].Witness.Call = 77, "node-z", "socket(AF_VSOCK, 0, 0)"
 	if a, b := prints(before), prints(after); len(a) != 3 || !slices.Equal(a, b) {
 		t.Errorf("%q and %q", a, b)
+	}
+}
+
+// TestSARIFPlace has results placed in what is a file, whichever side that is.
+func TestSARIFPlace(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"p.json", "Unconfined"} {
+		if err := os.WriteFile(name, []byte(`{"defaultAction": "SCMP_ACT_ERRNO"}`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for operands, want := range map[string]string{
+		"profile:p.json Unconfined": "p.json",
+		"Unconfined profile:p.json": "p.json",
+		"Unconfined ./Unconfined":   "Unconfined",
+		"key profile:p.json":        "p.json",
+		"profile:p.json key":        "p.json",
+		"key Unconfined":            "cluster/key",
+		"Unconfined key":            "cluster/key",
+	} {
+		code, stdout, stderr := plugin(pods(), append([]string{"diff", "-o", "sarif"}, strings.Fields(operands)...)...)
+		found := regexp.MustCompile(`"uri": "(.*)"`).FindAllStringSubmatch(stdout, -1)
+		if code != 1 || len(found) == 0 {
+			t.Errorf("%s: exit code %d, %d places: %s", operands, code, len(found), stderr)
+		}
+		for _, uri := range found {
+			if uri[1] != want {
+				t.Errorf("%s: %q, want %q", operands, uri[1], want)
+				break
+			}
+		}
 	}
 }
 

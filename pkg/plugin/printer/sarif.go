@@ -21,7 +21,9 @@ import (
 // SARIF prints a Diff or a Verification as a code-scanning page takes it: SARIF 2.1.0
 // (https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html), with what GitHub
 // requires beyond the standard: a help text of every rule, and of every result a
-// fingerprint and a place in a file.
+// place in a file and the one fingerprint that GitHub reads, primaryLocationLineHash.
+// Runs have no automationDetails, which would count more than the category that
+// whoever uploads them gives.
 type SARIF struct {
 	Version string // of the plugin
 }
@@ -66,10 +68,6 @@ type (
 		Tool struct {
 			Driver sarifDriver `json:"driver"`
 		} `json:"tool"`
-		// AutomationDetails keep apart the runs of a tool that say different things.
-		AutomationDetails struct {
-			ID string `json:"id"`
-		} `json:"automationDetails"`
 		Results []sarifResult `json:"results"`
 	}
 	sarifDriver struct {
@@ -126,6 +124,13 @@ const (
 	levelNote    = "note"
 )
 
+// Names of a result's fingerprint. GitHub reads the second one only, and
+// upload-sarif would make it of the first line of the file, alike for all results.
+const (
+	fingerprintOurs   = "kubectl-seccomp/v1"
+	fingerprintGitHub = "primaryLocationLineHash"
+)
+
 // newResult is what a rule finds of a source. identity is what tells it from the
 // rule's other results, and is the same in the next run: no process, and no words.
 func newResult(rule, level, text string, of v1alpha1.Source, identity ...string) sarifResult {
@@ -134,7 +139,8 @@ func newResult(rule, level, text string, of v1alpha1.Source, identity ...string)
 	for _, part := range append([]string{rule, of.Operand}, identity...) {
 		fmt.Fprintf(hash, "%q\n", part)
 	}
-	r.PartialFingerprints = map[string]string{"kubectl-seccomp/v1": hex.EncodeToString(hash.Sum(nil)[:16])}
+	print := hex.EncodeToString(hash.Sum(nil)[:16])
+	r.PartialFingerprints = map[string]string{fingerprintOurs: print, fingerprintGitHub: print}
 	return r
 }
 
@@ -157,9 +163,15 @@ func location(s v1alpha1.Source) (l sarifLocation) {
 	return l
 }
 
+// unconfined is the operand that has a format, and is no file all the same. A file of
+// this name is typed with a slash or a scheme.
+const unconfined = "Unconfined"
+
+func isFile(s v1alpha1.Source) bool { return s.Format != "" && s.Operand != unconfined }
+
 // artifact is the URI of a source, relative to the repository if it has a place there.
 func artifact(s v1alpha1.Source) string {
-	if s.Format == "" {
+	if !isFile(s) {
 		return (&url.URL{Path: "cluster/" + strings.ReplaceAll(s.Operand, ":", "/")}).EscapedPath()
 	}
 	file := s.Operand

@@ -11,12 +11,8 @@ import (
 // sarifDiff has a result for each syscall that differs in one direction, one for all
 // numbers without a name, and one for what is not listed.
 func sarifDiff(d *v1alpha1.Diff) (run sarifRun) {
-	run.AutomationDetails.ID = "kubectl-seccomp-diff/"
 	run.Results = []sarifResult{}
-	of := d.B.Source
-	if of.Format == "" && d.A.Format != "" {
-		of = d.A.Source // the only one with a place in a repository
-	}
+	of := placed(d)
 	type key struct {
 		direction v1alpha1.Direction
 		name      string
@@ -55,6 +51,15 @@ func sarifDiff(d *v1alpha1.Diff) (run sarifRun) {
 			verdict(d)+scope(d)+selected(d.Selection)+"; not all differences are listed", of, d.A.Operand, d.B.Operand))
 	}
 	return run
+}
+
+// placed is the side that results are placed in: a file, B's first, as it may be in a
+// repository; or else what runs.
+func placed(d *v1alpha1.Diff) v1alpha1.Source {
+	if a, b := d.A.Source, d.B.Source; !isFile(b) && (isFile(a) || b.Operand == unconfined) {
+		return a
+	}
+	return d.B.Source
 }
 
 // sarifName is what a difference is about: a syscall, under whatever ABI.

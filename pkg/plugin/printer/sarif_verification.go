@@ -11,7 +11,6 @@ import (
 // an error where the profile that is declared is not enforced, a warning where that
 // could not be told, and a note where it holds all the same.
 func sarifVerification(v *v1alpha1.Verification) (run sarifRun) {
-	run.AutomationDetails.ID = "kubectl-seccomp-verify/"
 	run.Results = []sarifResult{}
 	for _, c := range v.Items {
 		for _, a := range c.Arrows {

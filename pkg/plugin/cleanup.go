@@ -147,5 +147,6 @@ func (c *common) cleanupCluster(ctx context.Context, o probepod.CleanupOptions) 
 	if err != nil {
 		return nil, err
 	}
+	o.Kubectl = kubectl(c.config)
 	return probepod.Cleanup(ctx, config, o)
 }

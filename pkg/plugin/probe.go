@@ -15,6 +15,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/shell"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
@@ -242,7 +243,7 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 	}
 }
 
-// kubectl is how a kubectl command for the same cluster begins.
+// kubectl is how a kubectl command for the same cluster begins, for a shell.
 func kubectl(config *genericclioptions.ConfigFlags) string {
 	command := "kubectl"
 	for _, flag := range []struct {
@@ -250,7 +251,7 @@ func kubectl(config *genericclioptions.ConfigFlags) string {
 		value *string
 	}{{"kubeconfig", config.KubeConfig}, {"context", config.Context}, {"cluster", config.ClusterName}, {"user", config.AuthInfoName}, {"server", config.APIServer}} {
 		if flag.value != nil && *flag.value != "" {
-			command += " --" + flag.name + "=" + *flag.value
+			command += " --" + flag.name + "=" + shell.Quote(*flag.value)
 		}
 	}
 	return command

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/shell"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 )
 
@@ -194,7 +195,7 @@ func (d *diagnosis) granted(g grant, answers []review) {
 	for i, p := range g.list {
 		switch {
 		case answers[i].err != nil:
-			err := failure.Request{Verb: "create", Resource: "selfsubjectaccessreviews.authorization.k8s.io"}.Of("ask what you may do", answers[i].err)
+			err := failure.Request{Verb: "create", Resource: "selfsubjectaccessreviews.authorization.k8s.io", Kubectl: d.Options.Kubectl}.Of("ask what you may do", answers[i].err)
 			d.unknown(g.check, "", err.Error())
 			return
 		case answers[i].allowed:
@@ -224,7 +225,7 @@ func (d *diagnosis) granted(g grant, answers []review) {
 func (d *diagnosis) binding(g grant) string {
 	in, kind, role := "", "clusterrolebinding", "--clusterrole="+g.role
 	if g.namespace != "" {
-		in, kind, role = " -n "+quoted(g.namespace), "rolebinding", "--role="+g.role
+		in, kind, role = " -n "+shell.Quote(g.namespace), "rolebinding", "--role="+g.role
 	}
 	apply := fmt.Sprintf("have an administrator create the role and bind it to you: `%s apply%s -f docs/rbac/%s`", d.kubectl(), in, g.file)
 	if d.user == "" {
@@ -252,16 +253,7 @@ func bindingSuffix(user string) string {
 // subject names the user to kubectl create rolebinding.
 func (d *diagnosis) subject() string {
 	if account, ok := strings.CutPrefix(d.user, "system:serviceaccount:"); ok {
-		return "--serviceaccount=" + quoted(account)
+		return "--serviceaccount=" + shell.Quote(account)
 	}
-	return "--user=" + quoted(d.user)
-}
-
-// quoted is a word of a shell's command line.
-func quoted(s string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_"
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return "--user=" + shell.Quote(d.user)
 }

@@ -127,7 +127,7 @@ func (d *diagnosis) server(ctx context.Context) bool {
 	version, err := d.serverVersion(ctx)
 	if err != nil {
 		remedy := "see `" + d.kubectl() + " cluster-info`, and which cluster `" + d.kubectl() + " config current-context` is"
-		if f := new(failure.Error); errors.As(failure.Request{Verb: "get", Resource: "/version"}.Of("", err), &f) && errors.Is(f, failure.ErrForbidden) {
+		if f := new(failure.Error); errors.As(failure.Request{Verb: "get", Resource: "/version", Kubectl: d.Options.Kubectl}.Of("", err), &f) && errors.Is(f, failure.ErrForbidden) {
 			remedy = f.Remedy
 		}
 		d.failed(v1alpha1.CheckAPIServer, "", failure.Clip(err.Error()), remedy)

@@ -20,7 +20,7 @@ func Admit(ctx context.Context, c Client, o Options, request Request) error {
 		defer cancel()
 		h := r.newHome()
 		_, err := c.Namespaces().Create(ctx, h.namespace, try)
-		return failure.Request{Verb: "create", Resource: "namespaces"}.Of("create namespace "+h.namespace.Name, err)
+		return failure.Request{Verb: "create", Resource: "namespaces", Kubectl: o.Kubectl}.Of("create namespace "+h.namespace.Name, err)
 	}
 	if err := r.checkNamespace(ctx, request); err != nil {
 		return err

@@ -25,6 +25,7 @@ type CleanupOptions struct {
 	All       bool   // those of runs that may be under way as well, and those that are kept
 	Kept      bool   // those that are kept as well (Options.Keep)
 	DryRun    bool   // none: only tell
+	Kubectl   string // as in Options
 }
 
 // Leftover is a pod, or a namespace, with the labels of what runs create, and what
@@ -69,7 +70,7 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 		if o.Namespace != "" {
 			where = "in namespace " + o.Namespace
 		}
-		return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: o.Namespace}.Of("list probe pods "+where, err)
+		return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: o.Namespace, Kubectl: o.Kubectl}.Of("list probe pods "+where, err)
 	}
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -86,7 +87,7 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 		}
 		g.Go(func() error {
 			err := deletePod(ctx, client.Pods(pod.Namespace), pod.Name, pod.UID)
-			l.Err = failure.Request{Verb: "delete", Resource: "pods", Namespace: pod.Namespace}.Of("delete probe pod "+pod.Namespace+"/"+pod.Name, err)
+			l.Err = failure.Request{Verb: "delete", Resource: "pods", Namespace: pod.Namespace, Kubectl: o.Kubectl}.Of("delete probe pod "+pod.Namespace+"/"+pod.Name, err)
 			return nil
 		})
 	}
@@ -97,7 +98,7 @@ func Cleanup(ctx context.Context, config *rest.Config, o CleanupOptions) ([]Left
 	namespaces, err := client.Namespaces().List(ctx, metav1.ListOptions{LabelSelector: Selector})
 	if err != nil {
 		rbac := failure.IsRBAC(err)
-		err = failure.Request{Verb: "list", Resource: "namespaces"}.Of("look for namespaces that runs have left", err)
+		err = failure.Request{Verb: "list", Resource: "namespaces", Kubectl: o.Kubectl}.Of("look for namespaces that runs have left", err)
 		if rbac {
 			err = &Unseen{err}
 		}
@@ -124,11 +125,11 @@ func (o CleanupOptions) cleanNamespace(ctx context.Context, c Client, kinds func
 	}
 	switch {
 	case err != nil:
-		l.Err = failure.Request{Verb: "list", Resource: "'*'", Namespace: ns.Name}.Of("see whether namespace "+ns.Name+" is empty", err)
+		l.Err = failure.Request{Verb: "list", Resource: "'*'", Namespace: ns.Name, Kubectl: o.Kubectl}.Of("see whether namespace "+ns.Name+" is empty", err)
 	case who != "":
 		l.Left = "it holds " + who + ", which no run has made"
 	case !o.DryRun:
-		l.Err = failure.Request{Verb: "delete", Resource: "namespaces"}.Of(op, deleteNamespace(ctx, c.Namespaces(), ns.Name, ns.UID))
+		l.Err = failure.Request{Verb: "delete", Resource: "namespaces", Kubectl: o.Kubectl}.Of(op, deleteNamespace(ctx, c.Namespaces(), ns.Name, ns.UID))
 	}
 	return l
 }

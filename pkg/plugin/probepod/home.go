@@ -90,7 +90,7 @@ func (r *runner) createHome(ctx context.Context) error {
 		return &failure.Error{Kind: ErrRefused, Op: op, Said: failure.Clip(err.Error()), Err: err,
 			Remedy: "name a namespace that is there by --probe-namespace"}
 	}
-	return failure.Request{Verb: "create", Resource: "namespaces"}.Of(op, err)
+	return failure.Request{Verb: "create", Resource: "namespaces", Kubectl: r.opts.Kubectl}.Of(op, err)
 }
 
 // settle notes the run's own namespace before it is created, and that there is none.

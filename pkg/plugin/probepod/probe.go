@@ -53,7 +53,7 @@ func (p *probe) String() string {
 
 // permission is for a request that concerns the probe's pod.
 func (p *probe) permission(verb, subresource string) failure.Request {
-	return failure.Request{Verb: verb, Resource: "pods", Subresource: subresource, Namespace: p.pod.Namespace}
+	return failure.Request{Verb: verb, Resource: "pods", Subresource: subresource, Namespace: p.pod.Namespace, Kubectl: p.opts.Kubectl}
 }
 
 // do creates the pod and reads its output. The caller removes the pod.

@@ -3,6 +3,7 @@
 package failure
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -51,11 +52,13 @@ func (e *Error) Unwrap() []error {
 // Request is one kind of request to the API server.
 type Request struct {
 	Verb, Resource, Subresource, Namespace string
+
+	Kubectl string // how a command that is printed begins; "": kubectl
 }
 
 // canI is the command that asks whether the request is permitted.
 func (r Request) canI() string {
-	cmd := "kubectl auth can-i " + r.Verb + " " + r.Resource
+	cmd := cmp.Or(r.Kubectl, "kubectl") + " auth can-i " + r.Verb + " " + r.Resource
 	if r.Subresource != "" {
 		cmd += " --subresource=" + r.Subresource
 	}
@@ -92,7 +95,7 @@ func (r Request) Of(op string, err error) error {
 		return &Error{
 			Kind: ErrForbidden, Op: op, Err: err,
 			Said:   "the API server does not accept your credentials",
-			Remedy: "log in again; `kubectl auth whoami` tells who you are to it",
+			Remedy: "log in again; `" + cmp.Or(r.Kubectl, "kubectl") + " auth whoami` tells who you are to it",
 		}
 	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {

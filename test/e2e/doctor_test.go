@@ -65,7 +65,7 @@ func TestDoctor(t *testing.T) {
 			for name, want := range map[string]string{
 				v1alpha1.CheckKernel:     n.Status.NodeInfo.KernelVersion,
 				v1alpha1.CheckContainers: n.Status.NodeInfo.ContainerRuntimeVersion,
-				v1alpha1.CheckPrivileges: "nothing confines it",
+				v1alpha1.CheckPrivileges: "the capabilities that it needs",
 			} {
 				if c := found(t, d, name, node); !strings.Contains(c.Message, want) {
 					t.Errorf("%v: %+v does not say %q", args, c, want)

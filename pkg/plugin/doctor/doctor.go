@@ -102,7 +102,15 @@ func (d *diagnosis) warning(name, node, message, remedy string) {
 	d.add(v1alpha1.Check{Name: name, Node: node, Status: v1alpha1.CheckWarning, Message: message, Remedy: remedy})
 }
 
+// failed adds a check that did not hold. Where nobody said what helps, it is what else
+// can be looked at.
 func (d *diagnosis) failed(name, node, message, remedy string) {
+	if remedy == "" {
+		remedy = "see what else failed"
+		if node != "" {
+			remedy += ", and the node's kubelet and runtime logs"
+		}
+	}
 	d.add(v1alpha1.Check{Name: name, Node: node, Status: v1alpha1.CheckFailed, Message: message, Remedy: remedy})
 }
 

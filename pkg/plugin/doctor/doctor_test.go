@@ -308,6 +308,8 @@ func TestCluster(t *testing.T) {
 			check: v1alpha1.CheckProbeNamespace, status: v1alpha1.CheckFailed, say: "exceeded quota", remedy: "`kubectl describe quota -n kube-system`"},
 		"no namespace": {path: "/namespaces/kube-system", code: 404, message: "not found",
 			check: v1alpha1.CheckProbeNamespace, status: v1alpha1.CheckFailed, say: "there is no such namespace", remedy: "create namespace kube-system"},
+		"nodes are not listed": {path: "/nodes", code: 500, message: "etcd is away",
+			check: v1alpha1.CheckNodes, status: v1alpha1.CheckUnknown, say: "etcd is away"},
 		"may not list nodes": {path: "/nodes", code: 403, message: `nodes is forbidden: User "jane" cannot list resource`,
 			check: v1alpha1.CheckNodes, status: v1alpha1.CheckUnknown, say: "name those to be checked"},
 	} {

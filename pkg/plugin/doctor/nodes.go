@@ -42,7 +42,7 @@ func (d *diagnosis) named(ctx context.Context, name string) (node, bool) {
 		d.failed(v1alpha1.CheckNode, name, "the cluster has no such node", "see `"+d.kubectl()+" get nodes`")
 		return node{}, false
 	case err != nil:
-		d.failure(v1alpha1.CheckNode, name, failure.Request{Verb: "get", Resource: "nodes", Kubectl: d.Options.Kubectl}.Of("look at node "+name, err))
+		d.unknown(v1alpha1.CheckNode, name, failure.Request{Verb: "get", Resource: "nodes", Kubectl: d.Options.Kubectl}.Of("look at node "+name, err).Error())
 		return node{}, false
 	}
 	if os := system(n); os != linux {
@@ -70,7 +70,7 @@ func (d *diagnosis) allNodes(ctx context.Context) (list []node) {
 			d.unknown(v1alpha1.CheckNodes, "", "you may not list nodes: name those to be checked")
 			return nil
 		case err != nil:
-			d.failure(v1alpha1.CheckNodes, "", failure.Request{Verb: "list", Resource: "nodes", Kubectl: d.Options.Kubectl}.Of("list nodes", err))
+			d.unknown(v1alpha1.CheckNodes, "", failure.Request{Verb: "list", Resource: "nodes", Kubectl: d.Options.Kubectl}.Of("list nodes", err).Error())
 			return nil
 		}
 		for i := range page.Items {

@@ -128,6 +128,11 @@ bench: deps build cluster-up cluster-load ## speed, side by side with what it is
 	go test -p 1 -run '^$$' -bench . ./cmd/... ./pkg/...
 	go test -tags e2e -run '^$$' -bench . -benchtime 15x ./test/e2e
 
+.PHONY: screenshot
+screenshot: build ## the picture in the documentation, from the demo's pods
+	PATH=$(CURDIR)/bin:$(CURDIR)/.cluster/bin:$$PATH KUBECONFIG=$(CURDIR)/.cluster/kubeconfig \
+		go run ./hack/screenshot --output docs/img/diff.svg kubectl seccomp diff -n demo web-a web-b
+
 # Give the version: make release VERSION=v1.2.3. RELEASE_FLAGS=--dirty for a trial.
 .PHONY: release
 release: ## archives, images, SBOM, checksums and krew manifest, into dist/VERSION

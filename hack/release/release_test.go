@@ -382,8 +382,8 @@ func TestIdentify(t *testing.T) {
 	for text, want := range map[string]string{
 		"                                 Apache License\n                           Version 2.0, January 2004": "Apache-2.0",
 		"Permission is hereby granted, free of charge, to any person obtaining a copy of this software and":     "MIT",
-		bsd:                                   "BSD-2-Clause",
-		bsd + " * Neither the name of …":      "BSD-3-Clause",
+		bsd:                              "BSD-2-Clause",
+		bsd + " * Neither the name of …": "BSD-3-Clause",
 		"> Redistribution and use in source and binary forms, with or without modification, are\n> permitted": "BSD-2-Clause",
 		"Mozilla Public License, version 2.0": "MPL-2.0",
 		"All rights reserved.":                "",

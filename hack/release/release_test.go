@@ -208,11 +208,15 @@ func checkSBOM(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	packages := make(map[string]spdxPackage)
+	var pflag spdxPackage // of whatever version go.mod has
 	for _, p := range doc.Packages {
 		if _, twice := packages[p.ID]; twice {
 			t.Errorf("package %s is there twice", p.ID)
 		}
 		packages[p.ID] = p
+		if p.Name == "github.com/spf13/pflag" {
+			pflag = p
+		}
 	}
 	reached := map[string]bool{documentID: true}
 	for _, r := range doc.Relationships {
@@ -230,7 +234,7 @@ func checkSBOM(t *testing.T, text string) {
 		t.Errorf("%d packages, and relationships of %d", len(packages), len(reached)-1)
 	}
 	for id, licence := range map[string]string{
-		"SPDXRef-Module-github.com-spf13-pflag-v1.0.9":         "BSD-3-Clause",
+		pflag.ID: "BSD-3-Clause",
 		"SPDXRef-Module-stdlib-" + runtime.Version():           "BSD-3-Clause",
 		"SPDXRef-File-kubectl-seccomp-probe-v1.2.3-rc.1.tar":   "Apache-2.0",
 		"SPDXRef-File-kubectl-seccomp-v1.2.3-rc.1.darwin.none": "",
@@ -239,7 +243,7 @@ func checkSBOM(t *testing.T, text string) {
 			t.Errorf("%s has licence %q, want %q", id, got, licence)
 		}
 	}
-	if pflag := packages["SPDXRef-Module-github.com-spf13-pflag-v1.0.9"]; !strings.HasPrefix(pflag.SourceInfo, "go.sum h1:") {
+	if !strings.HasPrefix(pflag.SourceInfo, "go.sum h1:") {
 		t.Errorf("pflag's sum is %q", pflag.SourceInfo)
 	}
 }

@@ -90,7 +90,7 @@ var (
 	// duration is how long an example records: a test has no hour.
 	duration = regexp.MustCompile(`--duration \S+`)
 	// silent are lines that print nothing where the test can see it.
-	silent = regexp.MustCompile(`^(source|ln) | >|jsonpath=`)
+	silent = regexp.MustCompile(`^(source|ln) | >|jsonpath=|seccomp cleanup\b`)
 )
 
 // helpExamples are the examples of the help texts.
@@ -240,6 +240,9 @@ func stage(t *testing.T) environment {
 // named is a pod of whatever service account there is.
 func named(name, node string) *corev1.Pod {
 	p := pod(name, node, "sleep")
+	if name == "web" { // which examples record
+		p.Spec.Containers[0].Args = []string{"fork", "-children", "1", "-life", "1s"}
+	}
 	p.Spec.ServiceAccountName = ""
 	p.Labels = map[string]string{"app": name}
 	return p

@@ -53,7 +53,7 @@ func TestCredentials(t *testing.T) {
 			{expired, "", []string{"the API server does not accept your credentials; log in again"}},
 			{ended, "", []string{"your credentials could not be had: exec: executable sh failed with exit code 3; log in"}},
 			{missing, "", []string{"executable no-such-helper not found; log in"}},
-			{cluster.Kubeconfig, "--as=nobody", []string{"you are not allowed to ", "; ask for that permission; `kubectl auth can-i "}},
+			{cluster.Kubeconfig, "--as=nobody", []string{"you are not allowed to ", "; ask for that permission; `kubectl "}},
 			{cluster.Kubeconfig, "--tls-server-name=nobody", []string{"certificate is valid for", "kubectl config view --minify"}},
 		} {
 			r := begin(t, test.kubeconfig, strings.Fields(command+" "+test.flags)...).wait()

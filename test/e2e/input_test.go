@@ -80,21 +80,21 @@ func TestBadInput(t *testing.T) {
 		args []string
 		say  []string
 	}{
-		"no pod":           {[]string{"nobody"}, []string{"pod " + ns + "/nobody", "kubectl get pods"}},
+		"no pod":           {[]string{"nobody"}, []string{"pod " + ns + "/nobody", "get pods"}},
 		"no container":     {[]string{"a:nobody"}, []string{`"nobody"`, "it has: main"}},
 		"no workload":      {[]string{"deploy/nobody"}, []string{"nobody"}},
 		"no type":          {[]string{"nobody/a"}, []string{"kubectl api-resources"}},
 		"no operand":       {[]string{"a/b/c/d"}, []string{"NAMESPACE/TYPE/NAME"}},
 		"Pending":          {[]string{"pending"}, []string{"Pending"}},
 		"Failed":           {[]string{"ended"}, []string{"the pod has ended: Failed"}},
-		"NotReady":         {[]string{"ghost"}, []string{"NotReady", "kubectl describe node ghost"}},
+		"NotReady":         {[]string{"ghost"}, []string{"NotReady", "describe node ghost"}},
 		"no image":         {[]string{"a", "--image=none:v1", "--image-pull-policy=Never"}, []string{"ErrImageNeverPull"}},
 		"no registry":      {[]string{"a", "--image=127.0.0.1:1/none:v1"}, []string{"image 127.0.0.1:1/none:v1", "--image"}},
 		"PodSecurity":      {[]string{"a", "--probe-namespace", restricted}, []string{"kubectl", "label --overwrite namespace " + restricted + " pod-security.kubernetes.io/enforce=privileged"}},
 		"PodSecurity, too": {[]string{"a", "--least-privilege", "--probe-namespace", restricted}, []string{"label --overwrite namespace " + restricted}},
-		"no namespace":     {[]string{"a", "--probe-namespace", "nobody"}, []string{"kubectl create namespace nobody"}},
-		"may not get":      {[]string{"a", "--as=nobody"}, []string{"kubectl auth can-i get pods -n " + ns}},
-		"may not create":   {[]string{"a", "--as=viewer"}, []string{"kubectl auth can-i create pods -n kube-system"}},
+		"no namespace":     {[]string{"a", "--probe-namespace", "nobody"}, []string{"create namespace nobody"}},
+		"may not get":      {[]string{"a", "--as=nobody"}, []string{"auth can-i get pods -n " + ns}},
+		"may not create":   {[]string{"a", "--as=viewer"}, []string{"auth can-i create pods -n kube-system"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := seccomp(t, append([]string{"dump", "--timeout=30s"}, test.args...)...)

@@ -96,7 +96,7 @@ func TestNoRoom(t *testing.T) {
 		}
 		return file
 	}
-	failed(t, seccomp(t, "dump", "b", "--override", ask(200)), "OutOfmemory", "kubectl describe node node-b", "--priority-class")
+	failed(t, seccomp(t, "dump", "b", "--override", ask(200)), "OutOfmemory", "describe node node-b", "--priority-class")
 	filler := pod("filler", "node-b", "sleep")
 	filler.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: *resource.NewQuantity(memory*55/100, resource.BinarySI)}
 	launch(t, filler)
@@ -181,7 +181,7 @@ func TestRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := seccomp(t, "dump", "a", "--probe-namespace", ns)
-		failed(t, r, "exceeded quota", "kubectl describe quota -n "+ns)
+		failed(t, r, "exceeded quota", "describe quota -n "+ns)
 		quick(t, r)
 	})
 	t.Run("webhook", func(t *testing.T) {

@@ -341,7 +341,7 @@ func TestEveryPermission(t *testing.T) {
 	const dump = "dump a"
 	needed := func(line, say string) func(t *testing.T, a *auditor) {
 		return func(t *testing.T, a *auditor) {
-			failed(t, a.run(t, line), "you are not allowed to "+say, "kubectl auth can-i "+strings.Fields(say)[0])
+			failed(t, a.run(t, line), "you are not allowed to "+say, "auth can-i "+strings.Fields(say)[0])
 		}
 	}
 	dispensable := func(t *testing.T, a *auditor) {

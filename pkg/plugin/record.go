@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -231,18 +232,10 @@ func (o *recordOptions) incomplete(err error) (failed map[string]error, _ error)
 	if !errors.As(err, &incomplete) || error(incomplete) != err {
 		return nil, err
 	}
-	for _, id := range sortedKeys(incomplete.Changed) {
+	for _, id := range slices.Sorted(maps.Keys(incomplete.Changed)) {
 		o.warn(incomplete.Changed[id])
 	}
 	return incomplete.Failed, nil
-}
-
-func sortedKeys(m map[string]error) (keys []string) {
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // recordingOf is what a report holds of a container's calls, or why nothing.

@@ -212,7 +212,13 @@ type process struct {
 // begin starts the plugin with a kubeconfig.
 func begin(t *testing.T, kubeconfig string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(plugin, append([]string{"--kubeconfig", kubeconfig, "-n", ns}, args...)...), started: time.Now()}
+	return invoke(t, append([]string{"--kubeconfig", kubeconfig, "-n", ns}, args...)...)
+}
+
+// invoke starts the plugin with nothing but what is given.
+func invoke(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(plugin, args...), started: time.Now()}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -235,6 +241,12 @@ func (p *process) wait() result {
 func seccomp(t *testing.T, args ...string) result {
 	t.Helper()
 	return begin(t, cluster.Kubeconfig, args...).wait()
+}
+
+// everywhere runs the plugin to its end for no namespace of its own.
+func everywhere(t *testing.T, args ...string) result {
+	t.Helper()
+	return invoke(t, append([]string{"--kubeconfig", cluster.Kubeconfig}, args...)...).wait()
 }
 
 // probes returns the names of the probe pods in a namespace that read pods of

@@ -328,12 +328,7 @@ func killAt(t *testing.T, at moment, args ...string) {
 // seccompCleanup runs `cleanup`, which has no target's namespace.
 func seccompCleanup(t *testing.T, args ...string) result {
 	t.Helper()
-	p := &process{cmd: exec.Command(plugin, append([]string{"cleanup", "--kubeconfig", cluster.Kubeconfig}, args...)...), started: time.Now()}
-	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return p.wait()
+	return everywhere(t, append([]string{"cleanup"}, args...)...)
 }
 
 // homes returns the namespaces that runs have made and that are there for good.

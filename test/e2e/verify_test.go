@@ -181,7 +181,7 @@ func TestVerify(t *testing.T) {
 	nothingLeft(t, "kube-system")
 
 	// The pods all at once, for a person: what is wrong is there, and only once.
-	r := seccomp(t, "verify", "-A")
+	r := everywhere(t, "verify", "-A")
 	for _, want := range []string{"containers are not confined as declared", "NAMESPACE", ns, "was changed at", "containerd ignores"} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("verify -A does not say %q:\n%s", want, r.stdout)

@@ -71,7 +71,7 @@ func comm(t *report.Target) string {
 // containerSource is what the cluster says of a container.
 func containerSource(c target.Container) v1alpha1.Source {
 	return v1alpha1.Source{
-		Operand: c.String(), Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID,
+		Operand: c.String(), Namespace: c.Namespace, Pod: c.Pod, PodUID: c.PodUID, Workload: terminal.Escape(c.Workload),
 		Container: c.Name, ContainerID: c.ID, Image: terminal.Escape(c.Image), Node: c.Node,
 	}
 }

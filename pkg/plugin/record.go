@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -257,17 +259,24 @@ func recordingOf(c target.Container, r *report.Report, why error) (*v1alpha1.Rec
 		}
 		return fail(errors.New("the probe does not say why not"))
 	}
-	out := &v1alpha1.Recording{
-		TypeMeta: v1alpha1.TypeMeta("Recording"), Source: containerSource(c),
+	out := &v1alpha1.Recording{TypeMeta: v1alpha1.TypeMeta("Recording"), RecordedRun: v1alpha1.RecordedRun{
+		ID: runID(c.ID, t.Recorded.BeganNS), Source: containerSource(c),
 		Began: metav1.NewTime(time.Unix(0, t.Recorded.BeganNS).UTC()), Ended: metav1.NewTime(time.Unix(0, t.Recorded.EndedNS).UTC()),
 		Calls: []v1alpha1.RecordedCall{}, Problems: source.Problems(t.Problems),
-	}
+	}}
 	describeNode(&out.Source, r)
 	if s := t.Subject(); s != nil {
 		out.Mode, out.FilterCount = s.Mode.String(), s.FilterCount
 	}
 	fillRecording(out, t.Recorded)
 	return out, nil
+}
+
+// runID names a run: of a container, which has a name of its own in the world, by when
+// it began.
+func runID(container string, began int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", container, began))
+	return hex.EncodeToString(sum[:16])
 }
 
 func problemsOf(t *report.Target) []wire.Problem {

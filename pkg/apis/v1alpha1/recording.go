@@ -7,15 +7,30 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Recording is the system calls that a container made while they were recorded.
+// Recording is the system calls that a container made while they were recorded, in
+// one run or, merged, in several.
 type Recording struct {
 	metav1.TypeMeta `json:",inline"`
 
+	// Of several runs, RecordedRun is what they are together: the sums of their counts,
+	// and of Source what is the same in all of them.
+	RecordedRun `json:",inline"`
+
+	// Runs are those that were merged, by ID. Absent: it is one run.
+	Runs []RecordedRun `json:"runs,omitempty"`
+}
+
+// RecordedRun is what was recorded of a container from one moment to another.
+type RecordedRun struct {
+	// ID is the same for whatever was saved of one run, and of no other. Absent: of
+	// several runs.
+	ID     string      `json:"id,omitempty"`
 	Source Source      `json:"source"`
 	Began  metav1.Time `json:"began"` // by the node's clock
 	Ended  metav1.Time `json:"ended"`
 	// Mode is the seccomp mode of the container's main thread, and FilterCount how
-	// many filters it had, when the recording began.
+	// many filters it had, when the recording began. Of several runs, Mode is absent
+	// where it differs, and FilterCount is the most.
 	Mode        string `json:"mode,omitempty"`
 	FilterCount int    `json:"filterCount"`
 	// Calls are those that began: that no filter refused.
@@ -46,6 +61,8 @@ type RecordedCall struct {
 	Syscall string `json:"syscall,omitempty"` // absent: of all numbers that no syscall has
 	NR      string `json:"nr,omitempty"`      // absent: the same
 	Count   int64  `json:"count"`
+	// Runs is in how many of several runs it was seen. Absent: there is one.
+	Runs int `json:"runs,omitempty"`
 }
 
 // RefusedCall is how often a filter refused a syscall with one result.
@@ -68,8 +85,8 @@ type RecordedValue struct {
 
 // Coverage is what a recording saw, and what it did not.
 type Coverage struct {
-	// Start is whether the container's first calls were seen. Those of one that ran
-	// already were not.
+	// Start is whether the container's first calls were seen, in one run of several.
+	// Those of one that ran already were not.
 	Start bool `json:"start"`
 	// Unclear is how many calls came back that had begun before, or were refused:
 	// at most one for each thread that was there.
@@ -103,12 +120,18 @@ func (l *RecordingList) DeepCopyObject() runtime.Object {
 // DeepCopy returns a copy that shares nothing with r.
 func (r *Recording) DeepCopy() *Recording {
 	out := *r
-	out.Source = r.Source.deepCopy()
-	out.Calls, out.Refused, out.Values, out.Runtime = slices.Clone(r.Calls), slices.Clone(r.Refused), slices.Clone(r.Values), slices.Clone(r.Runtime)
+	out.RecordedRun = r.RecordedRun.deepCopy()
+	out.Runs = cloneEach(r.Runs, RecordedRun.deepCopy)
+	return &out
+}
+
+func (r RecordedRun) deepCopy() RecordedRun {
+	r.Source = r.Source.deepCopy()
+	r.Calls, r.Refused, r.Values, r.Runtime = slices.Clone(r.Calls), slices.Clone(r.Refused), slices.Clone(r.Values), slices.Clone(r.Runtime)
 	if r.Coverage.Lost != nil {
 		lost := *r.Coverage.Lost
-		out.Coverage.Lost = &lost
+		r.Coverage.Lost = &lost
 	}
-	out.Problems = slices.Clone(r.Problems)
-	return &out
+	r.Problems = slices.Clone(r.Problems)
+	return r
 }

@@ -76,6 +76,7 @@ type Source struct {
 	Namespace   string   `json:"namespace,omitempty"`
 	Pod         string   `json:"pod,omitempty"`
 	PodUID      string   `json:"podUID,omitempty"`
+	Workload    string   `json:"workload,omitempty"` // what made the pod, if anything did: deployment/web, job/build
 	Container   string   `json:"container,omitempty"`
 	ContainerID string   `json:"containerID,omitempty"`
 	Image       string   `json:"image,omitempty"`

@@ -24,6 +24,7 @@ var (
 // Container is a running container.
 type Container struct {
 	Namespace, Pod, PodUID string
+	Workload               string // what made the pod, TYPE/NAME; "" if nothing did
 	Name                   string
 	ID                     string // as the node's runtime knows it: containerd://…
 	Node                   string
@@ -128,7 +129,7 @@ func running(pod *corev1.Pod, name string) (Container, error) {
 			"its status has "+failure.Quote(status.ContainerID)+" for a container ID", "run this again in a moment")
 	}
 	return Container{
-		Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID),
+		Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID), Workload: madeBy(pod),
 		Name: spec.Name, ID: status.ContainerID, Node: pod.Spec.NodeName,
 		Image: spec.Image, RestartCount: status.RestartCount,
 		Declared: declared(pod, spec),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd/api"
 
@@ -26,8 +27,10 @@ func (c *common) restConfig() (*rest.Config, error) {
 	}
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
+		// Of the flags that say which cluster is meant one is wrong.
+		file := clusterFlags(&genericclioptions.ConfigFlags{KubeConfig: c.config.KubeConfig})
 		return nil, &failure.Error{Kind: errConfig, Op: op, Said: failure.Clip(err.Error()), Err: err,
-			Remedy: "see `kubectl config view`, and --context, --cluster, --user and --request-timeout"}
+			Remedy: "see `kubectl" + file + " config view`, and --context, --cluster, --user and --request-timeout"}
 	}
 	if config.Host == unconfigured && *c.config.APIServer == "" && os.Getenv("KUBERNETES_MASTER") == "" && api.IsConfigEmpty(&raw) {
 		return nil, failure.New(errConfig, op, "there is none, so nothing says which cluster is meant",

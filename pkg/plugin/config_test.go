@@ -37,10 +37,12 @@ func TestNoCluster(t *testing.T) {
 		{"config", "--context=z", `read the kubeconfig: context "z" does not exist` + see},
 		{"config", "--cluster=z", `read the kubeconfig: cluster "z" does not exist` + see},
 		{"config", "--user=z", `read the kubeconfig: auth info "z" does not exist` + see},
+		{"none", "--kubeconfig=config --context=z", `read the kubeconfig: context "z" does not exist; see .kubectl --kubeconfig=config config view., and --context`},
+		{"none", "--kubeconfig=config --context=x", "connection refused; the API server did not answer: see `kubectl --kubeconfig=config --context=x cluster-info`"},
 		{"config", "--request-timeout=soon", "read the kubeconfig: (?i)invalid timeout value.*--request-timeout"},
 		{"config", "--as-group=g", "read the kubeconfig: .*without impersonating a user"},
 		{"config", "", "connection refused; the API server did not answer: see `kubectl cluster-info`"},
-		{"config", "--server=https://nobody.invalid", "nobody.invalid.*; the API server did not answer: see `kubectl cluster-info`"},
+		{"config", "--server=https://nobody.invalid", "nobody.invalid.*; the API server did not answer: see `kubectl --server=https://nobody.invalid cluster-info`"},
 	} {
 		t.Setenv("KUBECONFIG", test.kubeconfig)
 		for _, command := range []string{"dump web", "dump deploy/web", "dump -l app=web", "diff web Unconfined", "explain web clone", "verify", "list", "list node/n", "cleanup"} {

@@ -105,7 +105,7 @@ func (o *diffOptions) Run(ctx context.Context) error {
 	}
 	var sides [2]*source.Source
 	for i, list := range sources {
-		if sides[i], err = alike(list); err != nil {
+		if sides[i], err = o.alike(list); err != nil {
 			return err
 		}
 		for _, s := range list {
@@ -150,7 +150,7 @@ func (o *diffOptions) print(d *v1alpha1.Diff, sides [2]*source.Source) error {
 // alike returns the first of a workload's containers, if it stands for all: if all have
 // the same policy. Their filters may differ, as runtimes compile one profile in another
 // order each time. If not, the error says how many are like which, the most first.
-func alike(pods []*source.Source) (*source.Source, error) {
+func (o *operands) alike(pods []*source.Source) (*source.Source, error) {
 	var groups [][]*source.Source
 	byPolicy := make(map[string]int) // the index in groups
 	policies := make(map[string]string)
@@ -179,8 +179,8 @@ func alike(pods []*source.Source) (*source.Source, error) {
 		}
 		parts = append(parts, fmt.Sprintf("%d like %s", len(g), g[0].Name()))
 	}
-	return nil, fmt.Errorf("%s: its pods do not have the same filters: %s: name one of them; `kubectl seccomp diff %s %s` shows how these two differ",
-		pods[0].Dump.Source.Operand, strings.Join(parts, ", "), groups[0][0].Name(), groups[1][0].Name())
+	return nil, fmt.Errorf("%s: its pods do not have the same filters: %s: name one of them; `kubectl seccomp diff %s %s%s` shows how these two differ",
+		pods[0].Dump.Source.Operand, strings.Join(parts, ", "), groups[0][0].Name(), groups[1][0].Name(), o.cluster)
 }
 
 // maxGroups is how many groups of pods an error names.

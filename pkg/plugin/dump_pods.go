@@ -21,7 +21,7 @@ func (o *dumpOptions) completePods(flags *sourceFlags, pods *podFlags, args []st
 		return err
 	}
 	flags.probe.keepGoing = true
-	o.Pods, o.operands = &s, &operands{flags: flags}
+	o.Pods, o.operands = &s, &operands{flags: flags, cluster: clusterFlags(o.config)}
 	o.Resolver, o.Prober, err = o.connect(&flags.probe)
 	return err
 }

@@ -105,7 +105,7 @@ func (o *explainOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := alike(sources[0])
+	s, err := o.alike(sources[0])
 	if err != nil {
 		return err
 	}

@@ -220,6 +220,7 @@ func TestErrors(t *testing.T) {
 		{"dump unread", `read default/pod/unread:main on node node-amd64: stop thread 4011 \(stuck\) of containerd://threads: it did not within 1s: run this again`},
 		{"diff key unread", `read default/pod/unread:main`},
 		{"diff key strict", `default/pod/strict:main: its main thread is in seccomp's strict mode`},
+		{"diff key deploy/web --context=x", "`kubectl seccomp diff default/pod/web-1:main default/pod/web-2:main --context=x` shows how these two differ"},
 		{"diff key deploy/web", `deploy/web: its pods do not have the same filters: 2 like default/pod/web-1:main, 1 like default/pod/web-2:main: name one of them`},
 	} {
 		t.Run(test.args, func(t *testing.T) {

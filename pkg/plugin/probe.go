@@ -210,7 +210,7 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	if c.verbose || terminal.IsTerminal(c.ErrOut) {
 		progress = c.ErrOut
 	}
-	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn}, cmp.Or(config.Timeout, resolveTimeout)}
+	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn, Kubectl: kubectl(c.config)}, cmp.Or(config.Timeout, resolveTimeout)}
 	options := f.options(kubectl(c.config))
 	options.Notices = c.ErrOut
 	if f.dry() {
@@ -244,17 +244,21 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 }
 
 // kubectl is how a kubectl command for the same cluster begins, for a shell.
-func kubectl(config *genericclioptions.ConfigFlags) string {
-	command := "kubectl"
+func kubectl(config *genericclioptions.ConfigFlags) string { return "kubectl" + clusterFlags(config) }
+
+// clusterFlags are the flags that say which cluster is meant, for a shell, each after a
+// space.
+func clusterFlags(config *genericclioptions.ConfigFlags) string {
+	var flags string
 	for _, flag := range []struct {
 		name  string
 		value *string
 	}{{"kubeconfig", config.KubeConfig}, {"context", config.Context}, {"cluster", config.ClusterName}, {"user", config.AuthInfoName}, {"server", config.APIServer}} {
 		if flag.value != nil && *flag.value != "" {
-			command += " --" + flag.name + "=" + shell.Quote(*flag.value)
+			flags += " --" + flag.name + "=" + shell.Quote(*flag.value)
 		}
 	}
-	return command
+	return flags
 }
 
 // warn says what a result lacks.

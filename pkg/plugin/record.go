@@ -116,7 +116,7 @@ func (o *recordOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	asProfile := output.format == "profile" || output.format == "seccompprofile"
 	switch {
 	case len(args) == 0 && !pods.set():
-		return errors.New("record takes pods: NAME, TYPE/NAME or NAMESPACE/TYPE/NAME, or --selector; see `kubectl get pods`")
+		return errors.New("record takes pods: NAME, TYPE/NAME or NAMESPACE/TYPE/NAME, or --selector; see `" + kubectl(o.config) + " get pods`")
 	case flags.duration < time.Second:
 		return fmt.Errorf("--duration %v: want a second or more", flags.duration)
 	case flags.duration > maxRecording:

@@ -139,7 +139,7 @@ func (o *operands) references(ctx context.Context, operand target.Operand, besid
 		}
 	}
 	if len(nodes) == 0 {
-		return nil, failure.New(errUsage, "operand "+operand.Text, "it does not say of which node's runtime", "write RuntimeDefault@NODE; see `kubectl get nodes`")
+		return nil, failure.New(errUsage, "operand "+operand.Text, "it does not say of which node's runtime", "write RuntimeDefault@NODE; see `kubectl"+o.cluster+" get nodes`")
 	}
 	for _, node := range nodes {
 		list = append(list, wanted{node: node, id: all.reference(node, capabilities)})

@@ -92,6 +92,7 @@ type operands struct {
 	Resolver Resolver
 	Prober   Prober
 	Local    Machine
+	cluster  string // flags of commands that are printed
 }
 
 // An operand is one that needs no cluster, or else a container's. Those that need
@@ -125,7 +126,7 @@ func (c *common) newOperands(flags *sourceFlags, texts ...string) (*operands, er
 	if err := flags.validate(); err != nil {
 		return nil, err
 	}
-	o := &operands{flags: flags, stdin: c.In, Local: c.local}
+	o := &operands{flags: flags, stdin: c.In, Local: c.local, cluster: clusterFlags(c.config)}
 	online, stdin := false, false
 	for _, text := range texts {
 		var one operand

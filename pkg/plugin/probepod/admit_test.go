@@ -22,11 +22,11 @@ func TestAdmit(t *testing.T) {
 	}{
 		"admitted": {},
 		"no namespace": {refuser(404, metav1.StatusReasonNotFound, `namespaces "tools" not found`), nil,
-			ErrRefused, "kubectl create namespace tools"},
+			ErrRefused, "`kubectl --context=x create namespace tools`"},
 		"forbidden": {nil, refuser(403, metav1.StatusReasonForbidden, `pods is forbidden: User "jane" cannot create resource "pods" in API group "" in the namespace "tools"`),
 			ErrForbidden, "you are not allowed to create pods in namespace tools"},
 		"quota": {nil, refuser(403, metav1.StatusReasonForbidden, `pods "x" is forbidden: exceeded quota: few, requested: pods=1`),
-			ErrQuota, "kubectl describe quota -n tools"},
+			ErrQuota, "`kubectl --context=x describe quota -n tools`, delete what killed runs have left by `kubectl seccomp cleanup --probe-namespace=tools --context=x`"},
 		"webhook": {nil, refuser(400, metav1.StatusReasonBadRequest, `admission webhook "no.example" denied the request: no`),
 			ErrRefused, "a policy of the cluster refuses the pod"},
 		"own namespace": {create: refuser(500, metav1.StatusReasonInternalError, "it is not asked for")},
@@ -40,7 +40,7 @@ func TestAdmit(t *testing.T) {
 				}
 				return test.create != nil && test.create(w, r)
 			}
-			err := Admit(t.Context(), s.client(), Options{Namespace: "tools", CreateNamespace: name == "own namespace"}, Request{Node: "node-a", Self: true})
+			err := Admit(t.Context(), s.client(), Options{Namespace: "tools", Kubectl: "kubectl --context=x", CreateNamespace: name == "own namespace"}, Request{Node: "node-a", Self: true})
 			if !errors.Is(err, test.kind) || err != nil && !strings.Contains(err.Error(), test.say) {
 				t.Errorf("error %v, want a %v that says %q", err, test.kind, test.say)
 			}

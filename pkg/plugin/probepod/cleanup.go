@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,16 @@ type Leftover struct {
 	Namespace, Name string
 	Left            string // why it is left alone; "": it is deleted
 	Err             error  // why it could not be deleted
+}
+
+// cleanupCommand is the command that runs Cleanup. kubectl hands no flag on that is
+// before a plugin's name.
+func (o Options) cleanupCommand() string {
+	command := "kubectl seccomp cleanup"
+	if o.namespace() != DefaultNamespace {
+		command += " --probe-namespace=" + o.namespace()
+	}
+	return command + strings.TrimPrefix(o.kubectl(), "kubectl")
 }
 
 const (

@@ -474,10 +474,11 @@ func (p *probe) podChanged(ctx context.Context, containers []target.Container, r
 			return !rep.Targets[c.ID].Found() && !sandboxed(rep.Targets[c.ID]) && changed[c.ID] == nil
 		})
 	}
-	changed, err := target.Changed(ctx, p.client, containers)
+	resolver := target.Resolver{Client: p.client, Kubectl: p.opts.Kubectl}
+	changed, err := resolver.Changed(ctx, containers)
 	for err == nil && lost(changed) && waitFor(ctx, retryInterval) {
 		var latest map[string]error
-		if latest, err = target.Changed(ctx, p.client, containers); err == nil {
+		if latest, err = resolver.Changed(ctx, containers); err == nil {
 			changed = latest
 		}
 	}

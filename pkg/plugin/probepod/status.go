@@ -241,7 +241,7 @@ func (p *probe) refusal(err error) error {
 	case violatesPodSecurity(err):
 		return explain(ErrPodSecurity, p.opts.podSecurityRemedy())
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
-		return explain(ErrQuota, "see `"+p.opts.kubectl()+" describe quota -n "+ns+"`, delete what killed runs have left by `kubectl seccomp cleanup`, or name another namespace by --probe-namespace")
+		return explain(ErrQuota, "see `"+p.opts.kubectl()+" describe quota -n "+ns+"`, delete what killed runs have left by `"+p.opts.cleanupCommand()+"`, or name another namespace by --probe-namespace")
 	case p.opts.ServiceAccount != "" && strings.Contains(text, "error looking up service account"):
 		return explain(ErrRefused, "name a service account of namespace "+ns+" by --service-account; see `"+p.opts.kubectl()+" get serviceaccounts -n "+ns+"`")
 	case p.opts.PriorityClass != "" && strings.Contains(text, "no PriorityClass with name"):

@@ -113,7 +113,7 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 }
 
 // running returns a pod's container as it runs, or why it does not.
-func running(pod *corev1.Pod, name string) (Container, error) {
+func (r Resolver) running(pod *corev1.Pod, name string) (Container, error) {
 	spec, err := find(pod, name)
 	if err != nil {
 		return Container{}, err
@@ -121,7 +121,7 @@ func running(pod *corev1.Pod, name string) (Container, error) {
 	op := "read container " + spec.Name + " of " + podName(pod)
 	status := statusOf(pod, spec.Name)
 	if status == nil || status.State.Running == nil {
-		said, remedy := whyNot(pod, spec.Name, status)
+		said, remedy := r.whyNot(pod, spec.Name, status)
 		return Container{}, failure.New(ErrNotRunning, op, said, remedy)
 	}
 	if !isContainerID(status.ContainerID) {
@@ -137,9 +137,9 @@ func running(pod *corev1.Pod, name string) (Container, error) {
 }
 
 // whyNot says why a container does not run, and what to do.
-func whyNot(pod *corev1.Pod, container string, status *corev1.ContainerStatus) (said, remedy string) {
-	describe := "see `kubectl describe pod " + pod.Name + " -n " + pod.Namespace + "`"
-	wait := "wait until it runs: `kubectl wait --for=condition=Ready pod/" + pod.Name + " -n " + pod.Namespace + "`"
+func (r Resolver) whyNot(pod *corev1.Pod, container string, status *corev1.ContainerStatus) (said, remedy string) {
+	describe := "see `" + r.kubectl() + " describe pod " + pod.Name + " -n " + pod.Namespace + "`"
+	wait := "wait until it runs: `" + r.kubectl() + " wait --for=condition=Ready pod/" + pod.Name + " -n " + pod.Namespace + "`"
 	switch pod.Status.Phase {
 	case corev1.PodSucceeded, corev1.PodFailed:
 		said := "the pod has ended: " + string(pod.Status.Phase)
@@ -150,7 +150,7 @@ func whyNot(pod *corev1.Pod, container string, status *corev1.ContainerStatus) (
 		}
 		return said, "filters are read from running processes: name a pod that runs"
 	case corev1.PodUnknown:
-		return "the pod's phase is Unknown: its node is out of reach", "see `kubectl get node " + pod.Spec.NodeName + "`"
+		return "the pod's phase is Unknown: its node is out of reach", "see `" + r.kubectl() + " get node " + pod.Spec.NodeName + "`"
 	}
 	if pod.Spec.NodeName == "" {
 		said := "the pod is Pending: no node yet"
@@ -179,7 +179,7 @@ func whyNot(pod *corev1.Pod, container string, status *corev1.ContainerStatus) (
 	said = "the container is waiting: " + reason(status.State.Waiting.Reason, status.State.Waiting.Message)
 	if last := status.LastTerminationState.Terminated; last != nil {
 		said += fmt.Sprintf(" (last time: %s)", terminated(last))
-		return said, "see `kubectl logs --previous " + pod.Name + " -c " + container + " -n " + pod.Namespace + "`"
+		return said, "see `" + r.kubectl() + " logs --previous " + pod.Name + " -c " + container + " -n " + pod.Namespace + "`"
 	}
 	return said, describe
 }

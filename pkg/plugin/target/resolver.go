@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,16 @@ type Resolver struct {
 	Namespace string                             // of operands that name none
 	// Warn, if set, is told of pods of a workload that are left out, and why.
 	Warn func(error)
+	// Kubectl is how a command that is printed begins, with --context and the like;
+	// "": kubectl.
+	Kubectl string
+}
+
+func (r Resolver) kubectl() string { return cmp.Or(r.Kubectl, "kubectl") }
+
+// request is one to the API server.
+func (r Resolver) request(verb, resource, namespace string) failure.Request {
+	return failure.Request{Verb: verb, Resource: resource, Namespace: namespace, Kubectl: r.Kubectl}
 }
 
 // Resolve returns the container that an operand names. Of a workload it returns
@@ -66,7 +77,7 @@ func (r Resolver) containers(ctx context.Context, o Operand) ([]Container, error
 		if err != nil {
 			return nil, err
 		}
-		c, err := running(pod, o.Container)
+		c, err := r.running(pod, o.Container)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +92,7 @@ func (r Resolver) containers(ctx context.Context, o Operand) ([]Container, error
 		left       []error
 	)
 	for i := range pods {
-		c, err := running(&pods[i], o.Container)
+		c, err := r.running(&pods[i], o.Container)
 		if errors.Is(err, ErrNoContainer) {
 			return nil, err
 		}
@@ -108,9 +119,9 @@ func (r Resolver) pod(ctx context.Context, namespace, name string) (*corev1.Pod,
 	pod, err := r.Client.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, &failure.Error{Kind: ErrNotFound, Op: op, Said: "there is none", Err: err,
-			Remedy: "see `kubectl get pods -n " + namespace + "`"}
+			Remedy: "see `" + r.kubectl() + " get pods -n " + namespace + "`"}
 	}
-	return pod, failure.Request{Verb: "get", Resource: "pods", Namespace: namespace}.Of(op, err)
+	return pod, r.request("get", "pods", namespace).Of(op, err)
 }
 
 // CheckNode returns an error if a node cannot run a probe. A user who may not
@@ -123,12 +134,12 @@ func (r Resolver) CheckNode(ctx context.Context, name string) error {
 		return nil
 	case apierrors.IsNotFound(err):
 		return &failure.Error{Kind: ErrNodeNotReady, Op: op, Err: err,
-			Said: "the cluster has no such node", Remedy: "see `kubectl get nodes`"}
+			Said: "the cluster has no such node", Remedy: "see `" + r.kubectl() + " get nodes`"}
 	case err != nil:
-		return failure.Request{Verb: "get", Resource: "nodes"}.Of(op, err)
+		return r.request("get", "nodes", "").Of(op, err)
 	}
 	if said := NotReady(node); said != "" {
-		return failure.New(ErrNodeNotReady, op, said, "see `kubectl describe node "+name+"`")
+		return failure.New(ErrNodeNotReady, op, said, "see `"+r.kubectl()+" describe node "+name+"`")
 	}
 	return nil
 }
@@ -151,15 +162,15 @@ func NotReady(node *corev1.Node) string {
 // ErrRestarted, and ErrGone if nothing came in the place of it. A kubelet reports
 // up to a second or two late, so that nothing changed is no proof; what is read by
 // container ID is of that container all the same.
-func Changed(ctx context.Context, client corev1client.CoreV1Interface, containers []Container) (map[string]error, error) {
+func (r Resolver) Changed(ctx context.Context, containers []Container) (map[string]error, error) {
 	first := containers[0]
-	pod, err := client.Pods(first.Namespace).Get(ctx, first.Pod, metav1.GetOptions{})
+	pod, err := r.Client.Pods(first.Namespace).Get(ctx, first.Pod, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, failure.Request{Verb: "get", Resource: "pods", Namespace: first.Namespace}.Of("read "+first.String(), err)
+		return nil, r.request("get", "pods", first.Namespace).Of("read "+first.String(), err)
 	}
 	changed := make(map[string]error)
 	for _, c := range containers {
-		if err := c.changed(pod, err); err != nil {
+		if err := r.changed(c, pod, err); err != nil {
 			changed[c.ID] = err
 		}
 	}
@@ -167,7 +178,7 @@ func Changed(ctx context.Context, client corev1client.CoreV1Interface, container
 }
 
 // changed is Changed for a container, by its pod, or by why that was not found.
-func (c Container) changed(pod *corev1.Pod, missing error) error {
+func (r Resolver) changed(c Container, pod *corev1.Pod, missing error) error {
 	op := "read " + c.String()
 	again := "what was read is incomplete; run this again"
 	if missing != nil || string(pod.UID) != c.PodUID {
@@ -181,7 +192,7 @@ func (c Container) changed(pod *corev1.Pod, missing error) error {
 		return failure.New(ErrRestarted, op, fmt.Sprintf("the container restarted while it was read (%d restarts before, %d now)",
 			c.RestartCount, status.RestartCount), again)
 	case status.State.Running == nil:
-		said, _ := whyNot(pod, c.Name, status)
+		said, _ := r.whyNot(pod, c.Name, status)
 		return failure.New(ErrGone, op, "the container stopped while it was read: "+said, again)
 	}
 	return nil

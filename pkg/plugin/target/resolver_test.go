@@ -57,7 +57,7 @@ func resolve(t *testing.T, text string, objects ...runtime.Object) ([]Container,
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Resolver{Client: fake.NewSimpleClientset(objects...).CoreV1(), Namespace: "shop"}.Resolve(t.Context(), o)
+	return Resolver{Client: fake.NewSimpleClientset(objects...).CoreV1(), Namespace: "shop", Kubectl: "kubectl --context=x"}.Resolve(t.Context(), o)
 }
 
 func TestResolve(t *testing.T) {
@@ -112,19 +112,19 @@ func TestResolveFails(t *testing.T) {
 		kind    error
 		say     []string
 	}{
-		"no pod":       {"other", []runtime.Object{running1()}, ErrNotFound, []string{"pod shop/other", "kubectl get pods -n shop"}},
+		"no pod":       {"other", []runtime.Object{running1()}, ErrNotFound, []string{"pod shop/other", "`kubectl --context=x get pods -n shop`"}},
 		"no container": {"web:x", []runtime.Object{running1()}, ErrNoContainer, []string{`"x"`, "nginx, logs, setup (init), mesh (init), debugger (ephemeral)"}},
 		"unschedulable": {"web", []runtime.Object{with(func(p *corev1.Pod) {
 			p.Spec.NodeName = ""
 			p.Status = corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{
 				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/2 nodes are available"}}}
-		})}, ErrNotRunning, []string{"Pending: Unschedulable: 0/2 nodes", "kubectl describe pod web -n shop"}},
+		})}, ErrNotRunning, []string{"Pending: Unschedulable: 0/2 nodes", "`kubectl --context=x describe pod web -n shop"}},
 		"image pull": {"web", []runtime.Object{state(wait("ImagePullBackOff", "no such image"), corev1.ContainerState{})},
 			ErrNotRunning, []string{"ImagePullBackOff: no such image"}},
 		"crash loop": {"web", []runtime.Object{state(wait("CrashLoopBackOff", "back-off 5m0s"), died)},
-			ErrNotRunning, []string{"CrashLoopBackOff", "OOMKilled, exit code 137", "kubectl logs --previous web -c nginx -n shop"}},
+			ErrNotRunning, []string{"CrashLoopBackOff", "OOMKilled, exit code 137", "`kubectl --context=x logs --previous web -c nginx -n shop"}},
 		"creating": {"web", []runtime.Object{state(wait("ContainerCreating", ""), corev1.ContainerState{})},
-			ErrNotRunning, []string{"being created", "kubectl wait"}},
+			ErrNotRunning, []string{"being created", "`kubectl --context=x wait"}},
 		"initializing": {"web", []runtime.Object{with(func(p *corev1.Pod) {
 			p.Status.InitContainerStatuses[0] = corev1.ContainerStatus{Name: "setup", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
 			p.Status.ContainerStatuses[0].State = wait("PodInitializing", "")
@@ -138,8 +138,8 @@ func TestResolveFails(t *testing.T) {
 		"evicted": {"web", []runtime.Object{with(func(p *corev1.Pod) {
 			p.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "low on memory"}
 		})}, ErrNotRunning, []string{"Failed", "Evicted: low on memory"}},
-		"not ready":  {"web", []runtime.Object{running1(), node("node-a", corev1.ConditionUnknown)}, ErrNodeNotReady, []string{"NotReady", "kubectl describe node node-a"}},
-		"node gone":  {"web", []runtime.Object{running1()}, ErrNodeNotReady, []string{"no such node"}},
+		"not ready":  {"web", []runtime.Object{running1(), node("node-a", corev1.ConditionUnknown)}, ErrNodeNotReady, []string{"NotReady", "`kubectl --context=x describe node node-a`"}},
+		"node gone":  {"web", []runtime.Object{running1()}, ErrNodeNotReady, []string{"no such node", "`kubectl --context=x get nodes`"}},
 		"strange ID": {"web", []runtime.Object{with(func(p *corev1.Pod) { p.Status.ContainerStatuses[0].ContainerID = "--help" }), ready}, ErrNotRunning, []string{`"--help"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,13 +170,13 @@ func forbid(client *fake.Clientset, verb, resource string) {
 func TestForbidden(t *testing.T) {
 	client := fake.NewSimpleClientset(running1())
 	forbid(client, "get", "nodes")
-	r := Resolver{Client: client.CoreV1(), Namespace: "shop"}
+	r := Resolver{Client: client.CoreV1(), Namespace: "shop", Kubectl: "kubectl --context=x"}
 	if _, err := r.Resolve(context.Background(), Operand{Name: "web"}); err != nil {
 		t.Errorf("who may not look at nodes may not read pods: %v", err)
 	}
 	forbid(client, "get", "pods")
 	_, err := r.Resolve(context.Background(), Operand{Name: "web"})
-	if !errors.Is(err, ErrForbidden) || !strings.Contains(err.Error(), "kubectl auth can-i get pods -n shop") {
+	if !errors.Is(err, ErrForbidden) || !strings.Contains(err.Error(), "`kubectl --context=x auth can-i get pods -n shop`") {
 		t.Errorf("error %v, want %v", err, ErrForbidden)
 	}
 }

@@ -42,11 +42,11 @@ func (r Resolver) ResolveAll(ctx context.Context, s Selection) (all []Container,
 		return nil, nil, err
 	}
 	if len(pods) == 0 {
-		return nil, nil, failure.New(ErrNotFound, "find pods", "nothing matches: "+s.describe(r.Namespace), "see `"+s.kubectl(r.Namespace)+"`")
+		return nil, nil, failure.New(ErrNotFound, "find pods", "nothing matches: "+s.describe(r.Namespace), "see `"+r.kubectl()+s.getPods(r.Namespace)+"`")
 	}
 	var left error
 	for _, p := range pods {
-		containers, errs := p.running()
+		containers, errs := r.chosen(p)
 		for _, err := range errs {
 			if errors.Is(err, ErrNoContainer) {
 				return nil, nil, err
@@ -102,12 +102,12 @@ func (r Resolver) warn(err error) {
 	}
 }
 
-// kubectl is the command that shows which pods there are to choose from.
-func (s Selection) kubectl(namespace string) string {
+// getPods is kubectl's command that shows which pods there are to choose from.
+func (s Selection) getPods(namespace string) string {
 	if s.AllNamespaces {
-		return "kubectl get pods -A --show-labels"
+		return " get pods -A --show-labels"
 	}
-	return "kubectl get pods -n " + namespace + " --show-labels"
+	return " get pods -n " + namespace + " --show-labels"
 }
 
 // describe says in words which pods are meant.
@@ -212,7 +212,7 @@ func (r Resolver) listPods(ctx context.Context, s Selection) ([]corev1.Pod, erro
 	for {
 		list, err := r.Client.Pods(namespace).List(ctx, o)
 		if err != nil {
-			return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: namespace}.Of("list "+s.describe(r.Namespace), err)
+			return nil, r.request("list", "pods", namespace).Of("list "+s.describe(r.Namespace), err)
 		}
 		pods = append(pods, list.Items...)
 		if o.Continue = list.Continue; o.Continue == "" {
@@ -221,9 +221,9 @@ func (r Resolver) listPods(ctx context.Context, s Selection) ([]corev1.Pod, erro
 	}
 }
 
-// running returns those of the containers that run. Why others do not is told of
+// chosen returns those of the containers that run. Why others do not is told of
 // each that is meant by name, and of a pod of which none runs.
-func (c chosen) running() (list []Container, errs []error) {
+func (r Resolver) chosen(c chosen) (list []Container, errs []error) {
 	order := specNames(&c.pod)
 	for _, name := range c.names {
 		if !slices.Contains(order, name) {
@@ -235,7 +235,7 @@ func (c chosen) running() (list []Container, errs []error) {
 		if c.names != nil && !slices.Contains(c.names, name) {
 			continue
 		}
-		container, err := running(&c.pod, name)
+		container, err := r.running(&c.pod, name)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -101,14 +101,14 @@ func TestChanged(t *testing.T) {
 		before, after := running1(), running1()
 		var was []Container
 		for _, name := range []string{"nginx", "logs"} {
-			c, err := running(before, name)
+			c, err := Resolver{}.running(before, name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			was = append(was, c)
 		}
 		test.change(after)
-		changed, err := Changed(t.Context(), fake.NewSimpleClientset(after).CoreV1(), was)
+		changed, err := Resolver{Client: fake.NewSimpleClientset(after).CoreV1()}.Changed(t.Context(), was)
 		got := changed["containerd://nginx"]
 		if err != nil || !errors.Is(got, test.want) || errors.Is(got, ErrGone) != (test.want == ErrGone) {
 			t.Errorf("%s: %v, %v; want %v", name, got, err, test.want)

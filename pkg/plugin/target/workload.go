@@ -29,7 +29,7 @@ func (r Resolver) podsOf(ctx context.Context, o Operand) ([]corev1.Pod, error) {
 	}
 	object, err := r.object(o)
 	if err != nil {
-		return nil, lookupError(op, o, err)
+		return nil, r.lookupError(op, o, err)
 	}
 	if object.GroupVersionKind().GroupKind() == (schema.GroupKind{Kind: "Pod"}) {
 		pod, err := r.pod(ctx, o.Namespace, o.Name) // by a name of the type that only the API server knows
@@ -38,17 +38,17 @@ func (r Resolver) podsOf(ctx context.Context, o Operand) ([]corev1.Pod, error) {
 		}
 		return []corev1.Pod{*pod}, nil
 	}
-	selector, err := podSelector(op, object)
+	selector, err := r.podSelector(op, object)
 	if err != nil {
 		return nil, err
 	}
 	list, err := r.Client.Pods(o.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if err != nil {
-		return nil, failure.Request{Verb: "list", Resource: "pods", Namespace: o.Namespace}.Of(op, err)
+		return nil, r.request("list", "pods", o.Namespace).Of(op, err)
 	}
 	if len(list.Items) == 0 {
 		return nil, failure.New(ErrNotFound, op, "it has no pods",
-			"see `kubectl describe "+o.Type+" "+o.Name+" -n "+o.Namespace+"`")
+			"see `"+r.kubectl()+" describe "+o.Type+" "+o.Name+" -n "+o.Namespace+"`")
 	}
 	slices.SortFunc(list.Items, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	return list.Items, nil
@@ -65,27 +65,27 @@ func (r Resolver) object(o Operand) (*unstructured.Unstructured, error) {
 	return object.(*unstructured.Unstructured), nil
 }
 
-func lookupError(op string, o Operand, err error) error {
+func (r Resolver) lookupError(op string, o Operand, err error) error {
 	switch {
 	case meta.IsNoMatchError(err), strings.Contains(err.Error(), "the server doesn't have a resource type"):
 		return &failure.Error{Kind: ErrNotFound, Op: op, Err: err,
-			Said: "the cluster has no such type", Remedy: "see `kubectl api-resources`"}
+			Said: "the cluster has no such type", Remedy: "see `" + r.kubectl() + " api-resources`"}
 	case apierrors.IsNotFound(err):
 		return &failure.Error{Kind: ErrNotFound, Op: op, Err: err,
-			Said: "there is none", Remedy: "see `kubectl get " + o.Type + " -n " + o.Namespace + "`"}
+			Said: "there is none", Remedy: "see `" + r.kubectl() + " get " + o.Type + " -n " + o.Namespace + "`"}
 	}
-	return failure.Request{Verb: "get", Resource: o.Type, Namespace: o.Namespace}.Of(op, err)
+	return r.request("get", o.Type, o.Namespace).Of(op, err)
 }
 
 // podSelector returns what selects the pods of a workload. That is any object with
 // a selector and a template of pods, of whichever API group, and a Service; a
 // CronJob has the pods of its active jobs.
-func podSelector(op string, object *unstructured.Unstructured) (labels.Selector, error) {
+func (r Resolver) podSelector(op string, object *unstructured.Unstructured) (labels.Selector, error) {
 	var selector labels.Selector
 	var err error
 	switch object.GroupVersionKind().GroupKind() {
 	case schema.GroupKind{Group: "batch", Kind: "CronJob"}:
-		return jobsSelector(op, object)
+		return r.jobsSelector(op, object)
 	case schema.GroupKind{Kind: "Service"}, schema.GroupKind{Kind: "ReplicationController"}:
 		// These two are older than selectors of sets.
 		selector, err = equalitySelector(object)
@@ -128,14 +128,14 @@ func setSelector(object *unstructured.Unstructured) (labels.Selector, error) {
 
 // jobsSelector selects the pods of a CronJob's active jobs. It has no selector;
 // its jobs' pods carry the job's name.
-func jobsSelector(op string, object *unstructured.Unstructured) (labels.Selector, error) {
+func (r Resolver) jobsSelector(op string, object *unstructured.Unstructured) (labels.Selector, error) {
 	var job batchv1.CronJob
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &job); err != nil {
 		return nil, &failure.Error{Kind: ErrOperand, Op: op, Err: err, Said: "it is no CronJob that is known here", Remedy: "name a pod"}
 	}
 	if len(job.Status.Active) == 0 {
 		return nil, failure.New(ErrNotRunning, op, "none of its jobs is active",
-			"start one: `kubectl create job --from=cronjob/"+job.Name+" "+job.Name+"-now -n "+job.Namespace+"`")
+			"start one: `"+r.kubectl()+" create job --from=cronjob/"+job.Name+" "+job.Name+"-now -n "+job.Namespace+"`")
 	}
 	var names []string
 	for _, active := range job.Status.Active {

@@ -36,7 +36,7 @@ func TestPodSelector(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(test.object), &object.Object); err != nil {
 			t.Fatal(err)
 		}
-		got, err := podSelector("find it", &object)
+		got, err := Resolver{}.podSelector("find it", &object)
 		if !errors.Is(err, test.kind) || err == nil && got.String() != test.want {
 			t.Errorf("%s: %v, %v; want %q, %v", test.object, got, err, test.want, test.kind)
 		}

@@ -56,9 +56,11 @@ type Request struct {
 	Kubectl string // how a command that is printed begins; "": kubectl
 }
 
+func (r Request) kubectl() string { return cmp.Or(r.Kubectl, "kubectl") }
+
 // canI is the command that asks whether the request is permitted.
 func (r Request) canI() string {
-	cmd := cmp.Or(r.Kubectl, "kubectl") + " auth can-i " + r.Verb + " " + r.Resource
+	cmd := r.kubectl() + " auth can-i " + r.Verb + " " + r.Resource
 	if r.Subresource != "" {
 		cmd += " --subresource=" + r.Subresource
 	}
@@ -95,7 +97,7 @@ func (r Request) Of(op string, err error) error {
 		return &Error{
 			Kind: ErrForbidden, Op: op, Err: err,
 			Said:   "the API server does not accept your credentials",
-			Remedy: "log in again; `" + cmp.Or(r.Kubectl, "kubectl") + " auth whoami` tells who you are to it",
+			Remedy: "log in again; `" + r.kubectl() + " auth whoami` tells who you are to it",
 		}
 	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
@@ -105,14 +107,14 @@ func (r Request) Of(op string, err error) error {
 	if _, said, ok := strings.Cut(err.Error(), credentials); ok {
 		said, _, _ = strings.Cut(said, "\n\n") // general advice follows
 		return &Error{Kind: ErrForbidden, Op: op, Err: err, Said: "your credentials could not be had: " + Clip(said),
-			Remedy: "log in, or see the user of your kubeconfig: `kubectl config view --minify`"}
+			Remedy: "log in, or see the user of your kubeconfig: `" + r.kubectl() + " config view --minify`"}
 	}
 	if certificate := (*tls.CertificateVerificationError)(nil); errors.As(err, &certificate) {
 		return &Error{Op: op, Said: Clip(err.Error()), Err: err,
-			Remedy: "see the cluster of your kubeconfig: `kubectl config view --minify`"}
+			Remedy: "see the cluster of your kubeconfig: `" + r.kubectl() + " config view --minify`"}
 	}
 	return &Error{Op: op, Said: Clip(err.Error()), Err: err,
-		Remedy: "the API server did not answer: see `kubectl cluster-info`"}
+		Remedy: "the API server did not answer: see `" + r.kubectl() + " cluster-info`"}
 }
 
 // credentials begins what the error of a credential plugin says

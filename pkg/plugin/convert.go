@@ -36,6 +36,9 @@ func fromReport(o target.Operand, w wanted, r *report.Report, t *report.Target) 
 	states := slices.Clone(t.States)
 	slices.SortStableFunc(states, func(a, b *report.State) int { return order(b.Subject) - order(a.Subject) })
 	for _, state := range states {
+		if state.Policy != nil {
+			s.Keep(len(s.Stacks), state.Policy)
+		}
 		s.Stacks = append(s.Stacks, state.Stack)
 		s.Dump.States = append(s.Dump.States, v1alpha1.State{
 			Confinement: source.Confinement(state, s.Order()),

@@ -3,6 +3,7 @@ package source
 import (
 	"encoding/binary"
 	"runtime"
+	"sync"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
@@ -20,6 +21,9 @@ type Source struct {
 	// Stacks are the filters of Dump.States, nil where they were not read and
 	// where there are none.
 	Stacks []bpf.Stack
+	// policies are those of Stacks, as far as they were worked out.
+	policies map[int]*policy.Policy
+	mu       sync.Mutex
 	// ABIs are those that its machine accepts, native first.
 	ABIs []syscalls.ABI
 	// Warnings are what does not happen although the source may seem to say so.
@@ -32,9 +36,33 @@ func (s *Source) Name() string { return s.Dump.Source.Name() }
 // Order returns the byte order of the source's machine.
 func (s *Source) Order() binary.ByteOrder { return s.ABIs[0].ByteOrder() }
 
-// Policy returns the policy of one of the source's states.
+// Policy returns the policy of one of the source's states. It is worked out once.
 func (s *Source) Policy(state int) (*policy.Policy, error) {
-	return policy.Of(s.Stacks[state], s.Order())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.policies[state]; p != nil {
+		return p, nil
+	}
+	p, err := policy.Of(s.Stacks[state], s.Order())
+	if err == nil {
+		s.keep(state, p)
+	}
+	return p, err
+}
+
+// Keep has the source take p for the policy of one of its states: who checked a
+// report has worked it out, from the same stack and byte order.
+func (s *Source) Keep(state int, p *policy.Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(state, p)
+}
+
+func (s *Source) keep(state int, p *policy.Policy) {
+	if s.policies == nil {
+		s.policies = make(map[int]*policy.Policy)
+	}
+	s.policies[state] = p
 }
 
 // Kernel returns the release of the source's kernel, zero if it is not known.

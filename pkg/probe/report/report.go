@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
@@ -139,9 +140,15 @@ type stack struct {
 	surveys []survey.Survey
 	node    string // the fingerprint that the node worked out, "" if none
 
-	policy      *policy.Policy // as far as the node said that it can be had
-	fingerprint string         // of policy
+	try         func() (*policy.Policy, error) // works out the policy, once
+	policy      *policy.Policy                 // as far as the node said that it can be had
+	fingerprint string                         // of policy
 }
+
+// headStart is how many stacks' policies are worked out while the node still works
+// them out itself. Most runs have no more, and none costs more for it: the node says
+// of those from practice that they can be had.
+const headStart = 2
 
 func (b *builder) read(ctx context.Context, r *wire.Reader) (*Report, error) {
 	for {
@@ -277,6 +284,13 @@ func (b *builder) stack(m *wire.Stack) error {
 			return fmt.Errorf("stack %d of more than %d instructions: %w", m.ID, maxPathInstructions, ErrImpossible)
 		}
 	}
+	filters, order := s.filters, b.order
+	s.try = sync.OnceValues(func() (*policy.Policy, error) {
+		return policy.Try(filters, order, policy.SmallBudget)
+	})
+	if len(b.stacks) < headStart {
+		go s.try()
+	}
 	b.stacks = append(b.stacks, s)
 	return nil
 }
@@ -369,7 +383,7 @@ func (b *builder) fingerprint(id int) error {
 	if s.node == "" {
 		return nil
 	}
-	p, err := policy.Try(s.filters, b.order, policy.SmallBudget)
+	p, err := s.try()
 	if err == nil {
 		s.fingerprint, err = p.Fingerprint()
 	}

@@ -96,6 +96,9 @@ func operandCompletions(cluster complete.Cluster) map[string]cobra.CompletionFun
 		"verify":  pods,
 		"record":  pods,
 		"list":    podsAndNodes,
+		"merge": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveDefault
+		},
 		"doctor": operandsOf(0, func(word string) complete.Answer {
 			return complete.Answer{Words: cluster.Names(complete.Nodes, "", word)}
 		}),

@@ -254,10 +254,13 @@ func plugin(c *fakeCluster, args ...string) (code int, stdout, stderr string) {
 
 var update = flag.Bool("update", false, "write the golden files; review what changed")
 
+// home is the folder of the package, wherever a test has gone.
+var home, _ = os.Getwd()
+
 // golden compares text with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
+	path := filepath.Join(home, "testdata", name)
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

@@ -6,10 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"time"
 
@@ -21,11 +19,11 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/recording"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
@@ -40,9 +38,8 @@ type recordOptions struct {
 
 // recordFlags are those of `record` alone.
 type recordFlags struct {
+	usedFlags
 	duration time.Duration
-	base     string
-	start    bool
 }
 
 const (
@@ -102,8 +99,7 @@ is recorded until it ends. Nodes need Linux 5.12 or later with BTF, on amd64 or 
 	probe.add(cmd.Flags())
 	pods.add(cmd.Flags())
 	cmd.Flags().DurationVar(&flags.duration, "duration", defaultRecording, "How long to record at most; Ctrl-C ends it earlier")
-	cmd.Flags().StringVar(&flags.base, "base", "", "Profile of OCI or Docker that -o profile and -o seccompprofile extend")
-	cmd.Flags().BoolVar(&flags.start, "start", true, "Have -o profile and -o seccompprofile allow what containers call to start")
+	flags.usedFlags.add(cmd.Flags())
 	output.add(cmd, "wide", "profile", "seccompprofile")
 	return cmd
 }
@@ -113,7 +109,6 @@ func (o *recordOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	if err := probe.validate(); err != nil {
 		return err
 	}
-	asProfile := output.format == "profile" || output.format == "seccompprofile"
 	switch {
 	case len(args) == 0 && !pods.set():
 		return errors.New("record takes pods: NAME, TYPE/NAME or NAMESPACE/TYPE/NAME, or --selector; see `" + kubectl(o.config) + " get pods`")
@@ -121,23 +116,16 @@ func (o *recordOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 		return fmt.Errorf("--duration %v: want a second or more", flags.duration)
 	case flags.duration > maxRecording:
 		return fmt.Errorf("--duration %v: want %v at most", flags.duration, maxRecording)
-	case flags.base != "" && !asProfile:
-		return errors.New("--base: it is what -o profile and -o seccompprofile extend, and goes with nothing else")
 	case probe.keep:
 		return errors.New("--keep-probe: a recording is ended by deleting the probe's pod")
-	}
-	base, err := readBase(flags.base)
-	if err != nil {
-		return err
 	}
 	if o.Selection, err = pods.selection(*o.config.Namespace, args); err != nil {
 		return err
 	}
 	own := humanAndWide(printer.Human{Color: output.color})
-	used := printer.UsedProfile{Base: base, Start: flags.start, Warn: o.warn}
-	own["profile"] = used
-	used.Resource = true
-	own["seccompprofile"] = used
+	if err := flags.printers(own, output.format, o.warn); err != nil {
+		return err
+	}
 	if o.Printer, err = output.printer(own); err != nil {
 		return err
 	}
@@ -148,30 +136,6 @@ func (o *recordOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	}
 	o.Resolver, o.Prober, err = o.connect(probe)
 	return err
-}
-
-// readBase reads the profile of --base.
-func readBase(file string) (*profile.Profile, error) {
-	if file == "" {
-		return nil, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("--base: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, profile.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("--base: %w", err)
-	}
-	p, err := profile.Parse(text)
-	if err == nil {
-		_, _, err = p.Extended(nil)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--base %s: %w", file, err)
-	}
-	return p, nil
 }
 
 // Run records, and prints what was recorded.
@@ -316,13 +280,7 @@ func fillRecording(out *v1alpha1.Recording, m *wire.Recorded) {
 		if v.Runtime || v.Arg >= len(params) {
 			continue
 		}
-		value := v1alpha1.RecordedValue{RecordedCall: call, Parameter: params[v.Arg].Name, Value: fmt.Sprintf("%#x", v.Value)}
-		if flags := abi.Flags(call.Syscall, value.Parameter); flags != nil {
-			if text := flags.Format(uint64(v.Value)); text != value.Value {
-				value.Text = text
-			}
-		}
-		out.Values = append(out.Values, value)
+		out.Values = append(out.Values, recording.NewValue(abi, call, params[v.Arg].Name, v.Value))
 	}
 	out.Coverage.Unclear = count(m.Unclear)
 	lost := v1alpha1.Lost{Calls: count(m.LostCalls), Values: count(m.LostValues), Refused: count(m.LostRefusals), Origins: count(m.LostOrigins), Runs: count(m.LostRuns)}

@@ -183,6 +183,23 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
+// TestSavedRecording reads a recording as the first release of v1alpha1 saved it, which
+// is never changed either, and merges it with itself.
+func TestSavedRecording(t *testing.T) {
+	const path = "testdata/saved-v1alpha1/recording.json"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := validate(schemaOf(t, false), string(text)); err != nil {
+		t.Error(err)
+	}
+	code, stdout, stderr := plugin(nil, "merge", path, path, "-o", "json")
+	if code != 0 || stdout != string(text) || !strings.Contains(stderr, "counted once: 1 of 1") {
+		t.Errorf("exit code %d, %s and %s", code, stdout, stderr)
+	}
+}
+
 // TestSavedDump reads dumps as the first release of v1alpha1 saved them. The files are
 // never changed: what cannot read them breaks what is promised of saved dumps
 // (docs/compatibility.md).

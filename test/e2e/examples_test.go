@@ -311,7 +311,14 @@ func files(t *testing.T, dir, namespace string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recording, err := exec.Command(plugin, "--kubeconfig", kubeconfig, "record", "web", "--duration", "1s", "-o", "json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, content := range map[string][]byte{
+		"monday.json":               recording,
+		"tuesday.json":              recording,
+		"runs.json":                 recording,
 		"profile.json":              profile,
 		"web.json":                  profile,
 		"base.json":                 profile,

@@ -259,11 +259,15 @@ var everyCommand = map[string]int{
 	"cleanup --dry-run=client":        0,
 	"doctor node-a":                   0,
 	"record a --duration 2s":          0,
+	"merge " + savedRecording:          0,
 	"version":                         0,
 	"__complete dump a":               0,
 	"completion bash":                 0,
 	"dump a --service-account default -o json": 0,
 }
+
+// savedRecording is a file with one.
+const savedRecording = "../../pkg/plugin/testdata/saved-v1alpha1/recording.json"
 
 // TestRolesOfEveryCommand has no command left out of everyCommand.
 func TestRolesOfEveryCommand(t *testing.T) {

@@ -88,9 +88,10 @@ type Source struct {
 	Comm        string   `json:"comm,omitempty"`   // name of the process, if it is not of a pod's container
 }
 
-// Name is how a source is called: the container, or else the operand.
+// Name is how a source is called: the container, or else, as of the containers of
+// several pods, the operand.
 func (s Source) Name() string {
-	if s.Container == "" {
+	if s.Container == "" || s.Pod == "" {
 		return s.Operand
 	}
 	return s.Namespace + "/pod/" + s.Pod + ":" + s.Container

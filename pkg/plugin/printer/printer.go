@@ -149,9 +149,10 @@ func (o *output) version(v *v1alpha1.Version) {
 	o.table(t)
 }
 
-// container names a source's container; a file by the operand.
+// container names a source's container; a file, and what several pods have, by the
+// operand.
 func container(s v1alpha1.Source) string {
-	if s.Container == "" {
+	if s.Container == "" || s.Pod == "" {
 		return terminal.Escape(s.Operand)
 	}
 	return terminal.Escape(s.Namespace + "/" + s.Pod + ":" + s.Container)

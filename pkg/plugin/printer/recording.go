@@ -2,6 +2,7 @@ package printer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -23,24 +24,28 @@ func (o *output) recordings(items []v1alpha1.Recording, h Human) {
 func (o *output) recording(r *v1alpha1.Recording, h Human) {
 	var calls, refused int64
 	for _, c := range r.Calls {
-		calls += c.Count
+		calls = plus(calls, c.Count)
 	}
 	for _, c := range r.Refused {
-		refused += c.Count
+		refused = plus(refused, c.Count)
 	}
 	style := terminal.Green
 	if refused > 0 || r.Coverage.Lost != nil {
 		style = terminal.Yellow
 	}
-	line := fmt.Sprintf("%s: %s of %s in %v", container(r.Source), many(calls, "call"), many(int64(len(syscallsOf(r.Calls))), "syscall"), r.Ended.Sub(r.Began.Time).Round(100*time.Millisecond))
+	line := fmt.Sprintf("%s: %s of %s in %s", container(r.Source), many(calls, "call"), many(int64(len(syscallsOf(r.Calls))), "syscall"), duration(r))
 	if refused > 0 {
 		line += "; " + many(refused, "more call") + " refused"
 	}
 	o.verdict(style, "%s", line)
 
-	t := table{header: []string{"ABI", "SYSCALL", "CALLS", "REFUSED", "ARGUMENTS"}, wrap: []int{4}}
+	if h.Wide && len(r.Runs) > 0 {
+		o.printf("\n")
+		o.table(runs(r))
+	}
+	t := table{header: []string{"ABI", "SYSCALL", "CALLS", "REFUSED", "SEEN IN", "ARGUMENTS"}, wrap: []int{5}}
 	for _, c := range rowsOf(r) {
-		cells := []string{c.ABI, called(c), "", refusals(r, c), values(r, c, h.Wide)}
+		cells := []string{c.ABI, called(c), "", refusals(r, c), seenIn(r, c), values(r, c, h.Wide)}
 		if c.Count > 0 {
 			cells[2] = fmt.Sprint(c.Count)
 		}
@@ -62,6 +67,50 @@ func (o *output) recording(r *v1alpha1.Recording, h Human) {
 	for _, note := range notes {
 		o.printf("%s\n", note)
 	}
+}
+
+// duration is how long was recorded; of several runs, together.
+func duration(r *v1alpha1.Recording) string {
+	took := func(r v1alpha1.RecordedRun) time.Duration { return r.Ended.Sub(r.Began.Time) }
+	if len(r.Runs) == 0 {
+		return took(r.RecordedRun).Round(100 * time.Millisecond).String()
+	}
+	var sum time.Duration
+	for _, run := range r.Runs {
+		sum += took(run)
+	}
+	return fmt.Sprintf("%d runs, %v together", len(r.Runs), sum.Round(100*time.Millisecond))
+}
+
+// runs are those that were merged, the oldest first.
+func runs(r *v1alpha1.Recording) table {
+	t := table{header: []string{"RUN OF", "NODE", "BEGAN", "TOOK", "CALLS"}, wrap: []int{0}}
+	list := slices.Clone(r.Runs)
+	slices.SortStableFunc(list, func(a, b v1alpha1.RecordedRun) int { return a.Began.Compare(b.Began.Time) })
+	for _, run := range list {
+		var calls int64
+		for _, c := range run.Calls {
+			calls = plus(calls, c.Count)
+		}
+		t.add(container(run.Source), terminal.Escape(run.Source.Node), run.Began.UTC().Format(time.RFC3339),
+			run.Ended.Sub(run.Began.Time).Round(100*time.Millisecond).String(), fmt.Sprint(calls))
+	}
+	return t
+}
+
+// seenIn says in how many of several runs a call was made or refused.
+func seenIn(r *v1alpha1.Recording, call v1alpha1.RecordedCall) string {
+	if len(r.Runs) == 0 {
+		return ""
+	}
+	n := 0
+	for _, run := range r.Runs {
+		if slices.ContainsFunc(run.Calls, func(c v1alpha1.RecordedCall) bool { return same(c, call) }) ||
+			slices.ContainsFunc(run.Refused, func(c v1alpha1.RefusedCall) bool { return same(c.RecordedCall, call) }) {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d of %d runs", n, len(r.Runs))
 }
 
 // rowsOf are the calls that were made or refused, by ABI and name.
@@ -142,7 +191,12 @@ func values(r *v1alpha1.Recording, call v1alpha1.RecordedCall, all bool) string 
 
 // coverage is what the recording did not see.
 func coverage(r *v1alpha1.Recording) (notes []string) {
-	if !r.Coverage.Start {
+	switch starts := starts(r); {
+	case len(r.Runs) > 0 && starts == 0:
+		notes = append(notes, "It ran when each of the runs began: what it called at its start is not here.")
+	case len(r.Runs) > 0 && starts < len(r.Runs):
+		notes = append(notes, fmt.Sprintf("It ran when %d of %d runs began; the others have what it called at its start.", len(r.Runs)-starts, len(r.Runs)))
+	case !r.Coverage.Start:
 		notes = append(notes, "It ran when the recording began: what it called at its start is not here.")
 	}
 	if r.FilterCount > 0 {
@@ -153,7 +207,7 @@ func coverage(r *v1alpha1.Recording) (notes []string) {
 	}
 	var calls int64
 	for _, c := range r.Runtime {
-		calls += c.Count
+		calls = plus(calls, c.Count)
 	}
 	if calls > 0 {
 		notes = append(notes, fmt.Sprintf("%s by which a runtime brought processes into it (exec, probes) %s counted apart: see -o json.", many(calls, "call"), was(calls)))
@@ -177,6 +231,16 @@ func coverage(r *v1alpha1.Recording) (notes []string) {
 	return notes
 }
 
+// starts is how many of several runs saw the container's first calls.
+func starts(r *v1alpha1.Recording) (n int) {
+	for _, run := range r.Runs {
+		if run.Coverage.Start {
+			n++
+		}
+	}
+	return n
+}
+
 func syscallsOf(calls []v1alpha1.RecordedCall) (names []string) {
 	for _, c := range calls {
 		if name := c.ABI + " " + called(c); !slices.Contains(names, name) {
@@ -184,6 +248,15 @@ func syscallsOf(calls []v1alpha1.RecordedCall) (names []string) {
 		}
 	}
 	return names
+}
+
+// plus is the sum of two numbers of calls, or the largest there is: files say what
+// they like.
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func many(n int64, what string) string {

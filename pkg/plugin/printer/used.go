@@ -160,10 +160,14 @@ func resource(from v1alpha1.Source, text []byte) ([]byte, error) {
 			return nil, fmt.Errorf("write a SeccompProfile: it has no %q, which the base has", key)
 		}
 	}
+	of := from.Pod
+	if of == "" { // of several
+		_, of, _ = strings.Cut(from.Workload, "/")
+	}
 	return yaml.Marshal(map[string]any{
 		"apiVersion": "security-profiles-operator.x-k8s.io/v1beta1",
 		"kind":       "SeccompProfile",
-		"metadata":   map[string]any{"name": strings.Trim(from.Pod+"-"+from.Container, "-"), "namespace": from.Namespace},
+		"metadata":   map[string]any{"name": strings.Trim(of+"-"+from.Container, "-"), "namespace": from.Namespace},
 		"spec":       spec,
 	})
 }

@@ -3,9 +3,7 @@ package source
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/saved"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
 )
 
@@ -42,21 +41,21 @@ func (r Ref) Open(stdin io.Reader) (Content, error) {
 	case asFilters:
 		f := &filters{operand: r.Text, format: formatFilters}
 		for _, file := range r.files {
-			raw, err := read(file, stdin, maxFilter)
+			raw, err := saved.Read(file, stdin, maxFilter)
 			if err != nil {
 				return nil, err
 			}
-			f.files, f.raw = append(f.files, label(file)), append(f.raw, raw)
+			f.files, f.raw = append(f.files, saved.Label(file)), append(f.raw, raw)
 		}
 		return f, nil
 	case asProfile:
-		data, err := read(r.files[0], stdin, profile.MaxSize+1)
+		data, err := saved.Read(r.files[0], stdin, profile.MaxSize+1)
 		if err != nil {
 			return nil, err
 		}
 		return newProfile(r.Text, r.files[0], data)
 	}
-	data, err := read(r.files[0], stdin, maxDump)
+	data, err := saved.Read(r.files[0], stdin, maxDump)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func (r Ref) Open(stdin io.Reader) (Content, error) {
 func recognise(r Ref, data []byte) (Content, error) {
 	file := r.files[0]
 	if bytes.IndexByte(data, 0) >= 0 {
-		return &filters{operand: r.Text, format: formatFilters, files: []string{label(file)}, raw: [][]byte{data}}, nil
+		return &filters{operand: r.Text, format: formatFilters, files: []string{saved.Label(file)}, raw: [][]byte{data}}, nil
 	}
 	var meta metav1.TypeMeta
 	// What is neither JSON nor YAML, or no object, is for the profile's parser to
@@ -87,38 +86,4 @@ func recognise(r Ref, data []byte) (Content, error) {
 		return newDumps(r.Text, file, meta, data)
 	}
 	return newProfile(r.Text, file, data)
-}
-
-// read reads a file, or standard input for "-", of at most max bytes; of a
-// filter that is too long, enough to tell.
-func read(file string, stdin io.Reader, max int64) ([]byte, error) {
-	in := stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err // names the file and what was attempted
-		}
-		defer f.Close()
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, max+1))
-	switch {
-	case err != nil && file == "-":
-		return nil, fmt.Errorf("read standard input: %w", err)
-	case err != nil:
-		return nil, err
-	case int64(len(data)) > max:
-		return nil, fmt.Errorf("read %s: it is larger than the %d bytes that there can be to it", label(file), max)
-	case len(data) == 0:
-		return nil, fmt.Errorf("read %s: it is empty", label(file))
-	}
-	return data, nil
-}
-
-// label is how messages call a file.
-func label(file string) string {
-	if file == "-" {
-		return "standard input"
-	}
-	return file
 }

@@ -1,29 +1,26 @@
 package source
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/failure"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/saved"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
 // ErrVersion is a saved object of an API version that this build does not know.
-var ErrVersion = errors.New("unknown API version")
+var ErrVersion = saved.ErrVersion
 
 // dumps are what `dump -o json` printed before.
 type dumps []*Source
@@ -32,7 +29,7 @@ type dumps []*Source
 // believed to mean something: what they do is worked out again.
 func newDumps(operand, file string, meta metav1.TypeMeta, data []byte) (Content, error) {
 	fail := func(format string, args ...any) (Content, error) {
-		return nil, fmt.Errorf("%s: "+format, append([]any{label(file)}, args...)...)
+		return nil, fmt.Errorf("%s: "+format, append([]any{saved.Label(file)}, args...)...)
 	}
 	if meta.APIVersion != v1alpha1.GroupVersion.String() {
 		return fail("apiVersion %q: %w: this build reads %s, a newer one may read this file", meta.APIVersion, ErrVersion, v1alpha1.GroupVersion)
@@ -41,12 +38,12 @@ func newDumps(operand, file string, meta metav1.TypeMeta, data []byte) (Content,
 	switch meta.Kind {
 	case "Dump":
 		var d v1alpha1.Dump
-		if err := unmarshal(data, &d); err != nil {
+		if err := saved.Unmarshal(data, &d); err != nil {
 			return fail("%w", err)
 		}
 		list.Items = []v1alpha1.Dump{d}
 	case "DumpList":
-		if err := unmarshal(data, &list); err != nil {
+		if err := saved.Unmarshal(data, &list); err != nil {
 			return fail("%w", err)
 		}
 	default:
@@ -69,35 +66,13 @@ func newDumps(operand, file string, meta metav1.TypeMeta, data []byte) (Content,
 	return out, nil
 }
 
-// unmarshal reads JSON or YAML. An error about JSON tells the line.
-func unmarshal(data []byte, v any) error {
-	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
-		return yaml.Unmarshal(data, v)
-	}
-	err := json.Unmarshal(data, v)
-	offset := int64(-1)
-	var kind *json.UnmarshalTypeError
-	var corrupt *json.SyntaxError
-	switch {
-	case errors.As(err, &kind):
-		offset = kind.Offset
-		err = fmt.Errorf("%s: want %s, not %s", kind.Field, kind.Type, kind.Value)
-	case errors.As(err, &corrupt):
-		offset = corrupt.Offset
-	}
-	if offset >= 0 && offset <= int64(len(data)) {
-		return fmt.Errorf("line %d: %w", 1+bytes.Count(data[:offset], []byte("\n")), err)
-	}
-	return err
-}
-
 // modes are those of a state.
 var modes = []string{"disabled", "strict", "filter"}
 
 // restore makes a source of a saved dump. Its errors begin with the path of what
 // is wrong.
 func restore(operand string, d *v1alpha1.Dump) (*Source, error) {
-	escape(reflect.ValueOf(d))
+	saved.Escape(d)
 	abis, err := parseABIs(d.Source.ABIs)
 	machine := syscalls.OfMachine(d.Source.Arch)
 	switch {
@@ -154,26 +129,3 @@ func (d dumps) Machine() (profile.Target, bool) { return d[0].Machine(), true }
 
 // On returns the dumps: they are of the machine that they were taken on.
 func (d dumps) On(profile.Target) ([]*Source, error) { return d, nil }
-
-// escape escapes all text in what a pointer points to.
-func escape(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !v.IsNil() {
-			escape(v.Elem())
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			escape(v.Field(i))
-		}
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return
-		}
-		for i := range v.Len() {
-			escape(v.Index(i))
-		}
-	case reflect.String:
-		v.SetString(terminal.Escape(v.String()))
-	}
-}

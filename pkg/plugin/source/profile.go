@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/internal/saved"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
@@ -19,7 +20,7 @@ type profileFile struct {
 func newProfile(operand, file string, data []byte) (Content, error) {
 	p, err := profile.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", label(file), err)
+		return nil, fmt.Errorf("%s: %w", saved.Label(file), err)
 	}
 	return &profileFile{operand, file, p}, nil
 }
@@ -33,20 +34,20 @@ func (p *profileFile) On(m profile.Target) ([]*Source, error) {
 	}
 	loaded, err := p.profile.Load(m)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", label(p.file), err)
+		return nil, fmt.Errorf("%s: %w", saved.Label(p.file), err)
 	}
 	s.Dump.Source.Reader = m.Runtime.String() + " with " + m.OCIRuntime.String()
 	if p.profile.Format() == profile.OCIConfig {
 		s.Dump.Source.Reader = m.OCIRuntime.String()
 	}
 	s.hold(loaded.Stack())
-	s.Warnings = warnings(label(p.file), loaded.Warnings)
+	s.Warnings = warnings(saved.Label(p.file), loaded.Warnings)
 	for _, d := range loaded.Dependent {
 		s.Dump.Dependent = append(s.Dump.Dependent, v1alpha1.Dependent{
 			ABI: d.ABI.String(), Syscall: terminal.Escape(d.Name), Reason: terminal.Escape(d.Reason),
 		})
 	}
-	s.Warnings = append(s.Warnings, dependents(label(p.file), loaded.Dependent)...)
+	s.Warnings = append(s.Warnings, dependents(saved.Label(p.file), loaded.Dependent)...)
 	return []*Source{s}, nil
 }
 

@@ -75,8 +75,8 @@ func open(t testing.TB, operand, stdin string, m profile.Target) ([]*Source, err
 	return c.On(m)
 }
 
-// saved is a dump of a source, as -o json prints it.
-func saved(t testing.TB, s *Source) []byte {
+// savedDump is a dump of a source, as -o json prints it.
+func savedDump(t testing.TB, s *Source) []byte {
 	t.Helper()
 	text, err := json.MarshalIndent(&s.Dump, "", "    ")
 	if err != nil {
@@ -125,7 +125,7 @@ func TestByContent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dump := saved(t, sources[0])
+	dump := savedDump(t, sources[0])
 	dumpYAML, err := yaml.JSONToYAML(dump)
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dump := string(saved(t, sources[0]))
+	dump := string(savedDump(t, sources[0]))
 	replace := func(old, new string) string {
 		if !strings.Contains(dump, old) {
 			t.Fatalf("no %q in %s", old, dump)
@@ -339,7 +339,7 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(saved(f, sources[0]))
+	f.Add(savedDump(f, sources[0]))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, operand := range []string{"-", "bpf:-", "profile:-"} {
 			sources, err := open(t, operand, string(data), amd64())
@@ -353,7 +353,7 @@ func FuzzOpen(f *testing.F) {
 				if _, err := s.Policy(0); err != nil {
 					t.Error(err)
 				}
-				again, err := open(t, "-", string(saved(t, s)), amd64())
+				again, err := open(t, "-", string(savedDump(t, s)), amd64())
 				if err != nil {
 					t.Fatalf("saved dump: %v", err)
 				}

@@ -49,12 +49,12 @@ deps: ## the Debian packages that the tests need
 	fi
 
 .PHONY: generate
-generate: ## the BPF program that records calls, compiled, and the schema of what is printed
+generate: ## the BPF programs, compiled, and the schema of what is printed
 	@missing=$$(for p in clang llvm libbpf-dev; do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; \
 	fi
-	go generate ./pkg/probe/record ./pkg/apis/...
+	go generate ./pkg/probe/record ./pkg/probe/denials ./pkg/apis/...
 
 .PHONY: image
 image: ## the probe's and the workload's images as OCI tarballs, every architecture, into dist/

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/denials"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/record"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
@@ -34,6 +35,7 @@ func collect(args []string, stdout io.Writer) error {
 	flags.BoolVar(&req.Config, "config", false, "read the OCI configurations of containers and kubelet's default")
 	flags.BoolVar(&req.Self, "self", false, "tell of the probe itself, and whether it can read a filter back")
 	duration := flags.Duration("record", 0, "record the targets' calls for as long, after that")
+	refusals := flags.Duration("denials", 0, "tell of the targets' refused calls for as long, after that")
 	flags.Func("localhost", "profile that a target declares", func(arg string) error {
 		ref, path, ok := strings.Cut(arg, "=")
 		if !ok || ref == "" || path == "" {
@@ -61,6 +63,12 @@ func collect(args []string, stdout io.Writer) error {
 		return fmt.Errorf("--record %v: want more than 0", *duration)
 	case *duration > 0 && len(req.Targets) == 0:
 		return errors.New("--record: no --target")
+	case *refusals < 0:
+		return fmt.Errorf("--denials %v: want more than 0", *refusals)
+	case *refusals > 0 && len(req.Targets) == 0:
+		return errors.New("--denials: no --target")
+	case *refusals > 0 && *duration > 0:
+		return errors.New("--denials, or --record: not both")
 	case req.MaxThreads <= 0:
 		return fmt.Errorf("--max-threads-per-target %d: want more than 0", req.MaxThreads)
 	}
@@ -75,13 +83,20 @@ func collect(args []string, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(told, *timeout)
 	defer cancel()
 	w := wire.NewWriter(stdout, *name)
-	if err := probe.Collect(ctx, req, w); err != nil {
+	known := &denials.Known{Sink: w}
+	if err := probe.Collect(ctx, req, known); err != nil {
 		return err
 	}
-	if *duration == 0 {
+	var err error
+	switch {
+	case *duration > 0:
+		err = record.Run(told, record.Request{Targets: req.Targets, Duration: *duration}, w)
+	case *refusals > 0:
+		err = denials.Run(told, denials.Request{Targets: req.Targets, Duration: *refusals}, known)
+	default:
 		return w.End()
 	}
-	if err := record.Run(told, record.Request{Targets: req.Targets, Duration: *duration}, w); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := w.End(); err != nil {
@@ -95,6 +110,7 @@ func collect(args []string, stdout io.Writer) error {
 	return nil
 }
 
-// linger is how long the probe stays that is told to end while it records. Kubelet
+// linger is how long the probe stays that is told to end while it records, or tells
+// of refused calls. Kubelet
 // hands on what is in a log at once.
 const linger = time.Second

@@ -2,8 +2,8 @@
 // namespace. It copies the seccomp filters out of containers and writes them to
 // its standard output in the format of package wire, and what the runtime and
 // kubelet were told about seccomp if it is asked for that; or what it finds of itself
-// and what the kernel lets it do; or it counts the system calls of containers, by a
-// BPF program that is gone when it ends. It reads nothing else, writes nowhere else,
+// and what the kernel lets it do; or it counts the system calls of containers, or
+// tells of those that their filters refuse, by a BPF program that is gone when it ends. It reads nothing else, writes nowhere else,
 // and talks to nobody.
 //
 // The same program is what runs in a reference container of that pod, and what has a
@@ -42,7 +42,7 @@ func main() {
 const usage = `want one of
   probe collect --run NAME [--all-threads] [--timeout 20s] [--max-threads-per-target N]
       [--config] [--localhost TARGET=PATH ...] [--self] [--all] [--target TARGET ...]
-      [--record 10m]
+      [--record 10m | --denials 10m]
       where TARGET is RUNTIME://CONTAINER-ID, pid://PID or reference://N
   probe reference N [--for 5m]
   probe version`

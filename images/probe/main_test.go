@@ -18,6 +18,7 @@ func TestBadUsage(t *testing.T) {
 		"collect --run a --target x y", "collect --run a --target x --timeout 0s", "collect --run a --target x --timeout x",
 		"collect --run a --target x --max-threads-per-target 0", "collect --run a --target x --frobnicate",
 		"collect --run a --target x --record -1s", "collect --run a --target x --record x", "collect --run a --all --record 1s",
+		"collect --run a --target x --denials -1s", "collect --run a --all --denials 1s", "collect --run a --target x --denials 1s --record 1s",
 		"collect --run a --target x --localhost x", "collect --run a --target x --localhost =p", "collect --run a --target x --localhost x=",
 		"collect --run a --target x --localhost y=p", "collect --run a --all --localhost y=p", "collect --run a --target x --localhost x=p --localhost x=q",
 		"reference", "reference x", "reference -1", "reference 00", "reference 65536", "reference 0 1", "reference 0 --for 0s", "reference 0 --for x",

@@ -54,7 +54,9 @@ type probeFlags struct {
 	flags          *pflag.FlagSet
 	keepGoing      bool          // not a flag: whether the command can do without some nodes
 	record         time.Duration // not a flag here: for how long calls are recorded
+	denials        time.Duration // not a flag here: for how long refused calls are looked for
 	began          func()        // not a flag: called when that begins
+	denied         func(node string, r *report.Report, d report.Denial)
 }
 
 func (f *probeFlags) add(flags *pflag.FlagSet) {
@@ -233,7 +235,9 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 		AllThreads:     f.allThreads,
 		KeepGoing:      f.keepGoing,
 		Record:         f.record,
+		Denials:        f.denials,
 		Began:          f.began,
+		Denied:         f.denied,
 		Keep:           f.keep,
 		Override:       f.override,
 

@@ -160,7 +160,7 @@ func (o Options) labels(run string) map[string]string {
 
 // deadlineSeconds is how long a pod lives at most.
 func (o Options) deadlineSeconds() int64 {
-	return int64((o.timeout() + o.Record + deadlineMargin).Seconds())
+	return int64((o.timeout() + o.watch() + deadlineMargin).Seconds())
 }
 
 func pullSecrets(o Options) (list []corev1.LocalObjectReference) {
@@ -177,6 +177,9 @@ func arguments(r Request, o Options, run string) []string {
 	}
 	if o.Record > 0 {
 		args = append(args, "--record", o.Record.String())
+	}
+	if o.Denials > 0 {
+		args = append(args, "--denials", o.Denials.String())
 	}
 	if r.All {
 		args = append(args, "--all")
@@ -252,7 +255,7 @@ func podSecurity() *corev1.PodSecurityContext {
 var capabilities = []corev1.Capability{
 	// PTRACE_SECCOMP_GET_FILTER demands it in the initial user namespace
 	// (seccomp_get_filter in kernel/seccomp.c). It does for BPF programs too,
-	// where calls are recorded: bpf_capable and perfmon_capable in
+	// where calls are recorded or refused ones looked for: bpf_capable and perfmon_capable in
 	// include/linux/capability.h take it for CAP_BPF and CAP_PERFMON.
 	"SYS_ADMIN",
 	// PTRACE_SEIZE, and /proc/PID/syscall and /proc/PID/ns/* of processes of

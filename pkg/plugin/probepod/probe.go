@@ -37,6 +37,7 @@ type probe struct {
 
 	recording bool // the probe has said so; under runner.mu
 	finishing bool // the pod is being deleted so that it ends its recording
+	denials   int  // how many were handed out; under runner.mu
 }
 
 func (r *runner) newProbe(request Request) (*probe, error) {
@@ -384,7 +385,7 @@ func (p *probe) attempt(ctx context.Context, whole bool) attempt {
 		return attempt{err: err}
 	}
 	defer log.Close()
-	rep, err := report.Follow(ctx, log, p.run, p.records)
+	rep, err := report.Follow(ctx, log, p.run, report.Events{Began: p.records, Denied: p.denied})
 	return attempt{report: rep, opened: true, whole: whole, err: err}
 }
 

@@ -6,6 +6,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 )
 
 // recordGracePeriod in seconds: what a probe that records has, after SIGTERM, to
@@ -13,13 +15,13 @@ import (
 const recordGracePeriod = 15
 
 func (o Options) gracePeriod() int64 {
-	if o.Record > 0 {
+	if o.Record > 0 || o.Denials > 0 {
 		return recordGracePeriod
 	}
 	return gracePeriod
 }
 
-// records notes that the probe records calls.
+// records notes that the probe records calls, or looks for refused ones.
 func (p *probe) records() {
 	p.mu.Lock()
 	first := !p.recording // of a log that is read again, it is no news
@@ -32,6 +34,18 @@ func (p *probe) records() {
 	if all && p.opts.Began != nil {
 		p.opts.Began()
 	}
+}
+
+// denied hands a refused call out. Of a log that is read again, those that were handed
+// out before come first.
+func (p *probe) denied(r *report.Report, d report.Denial) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d.Seq <= p.denials || p.opts.Denied == nil {
+		return
+	}
+	p.denials = d.Seq
+	p.opts.Denied(p.request.Node, r, d)
 }
 
 // finishRecording has all probes end their recordings. It reports false where none

@@ -38,6 +38,7 @@ type Options struct {
 	AllThreads     bool              // stop and read every thread
 	KeepGoing      bool              // read the other nodes if one fails
 	Record         time.Duration     // for how long calls are recorded, beside Timeout; 0: they are not
+	Denials        time.Duration     // for how long refused calls are looked for, in place of Record
 	Keep           bool              // do not delete the pods
 
 	Override *Override // of the pods; nil: none
@@ -46,8 +47,13 @@ type Options struct {
 	// Namespace, and delete it with them.
 	CreateNamespace bool
 
-	// Began, if not nil, is called once calls are recorded on all nodes.
+	// Began, if not nil, is called once calls are recorded on all nodes, or refused
+	// ones looked for.
 	Began func()
+	// Denied, if not nil, is called for each refused call as it happens, with what the
+	// node's report says by then (see report.Events). One call ends before another
+	// begins.
+	Denied func(node string, r *report.Report, d report.Denial)
 
 	Version string    // of the plugin, for the pods' label
 	Kubectl string    // how a command that is printed begins, with --context and the like; "": kubectl
@@ -60,6 +66,7 @@ type Options struct {
 
 func (o Options) namespace() string      { return cmp.Or(o.Namespace, DefaultNamespace) }
 func (o Options) timeout() time.Duration { return cmp.Or(o.Timeout, DefaultTimeout) }
+func (o Options) watch() time.Duration   { return o.Record + o.Denials }
 func (o Options) kubectl() string        { return cmp.Or(o.Kubectl, "kubectl") }
 
 // Client is the part of the API that a run needs.
@@ -107,8 +114,8 @@ var runIDFunc = func() string {
 //
 // Run handles SIGINT, SIGTERM and SIGHUP while it runs: the first ends it with
 // *Interrupted, after the pods are deleted; a second one ends the process at
-// once. While calls are recorded, one before these ends the recording, and Run
-// returns what was recorded.
+// once. While calls are recorded or looked for, one before these ends that, and Run
+// returns what was seen.
 func Run(ctx context.Context, c Client, o Options, requests []Request, progress io.Writer) (map[string]*report.Report, error) {
 	if len(requests) == 0 {
 		return nil, nil
@@ -118,11 +125,11 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 
 	parent, stop := r.handleSignals(ctx)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(parent, o.timeout()+o.Record, ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(parent, o.timeout()+o.watch(), ErrTimeout)
 	defer cancel()
 
 	g, ctx := errgroup.WithContext(ctx)
-	if o.Record == 0 { // all nodes are recorded at the same time
+	if o.watch() == 0 { // all nodes are recorded at the same time
 		g.SetLimit(maxConcurrent)
 	}
 	if r.fail(r.prepare(ctx, requests[0])) == nil {

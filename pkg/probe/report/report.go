@@ -58,7 +58,18 @@ type Target struct {
 	Config   *wire.Config
 	File     *wire.File
 	Recorded *wire.Recorded // nil if calls were not
+	Denials  []Denial       // calls that filters did not simply allow, as they happened
+	Denied   *wire.Denied   // nil if such were not looked for
 	Problems []wire.Problem
+}
+
+// Denial is a call that filters did not simply allow.
+type Denial struct {
+	wire.Denial
+	// Filters are those of the thread that made it; nil if they could not be had. Log
+	// is as in State.
+	Filters bpf.Stack
+	Log     []wire.Log
 }
 
 // Found reports whether the node had a process of the target.
@@ -113,13 +124,23 @@ const (
 // says about it must be the same. The errors are this package's or wrap those of
 // wire and of r.
 func Read(ctx context.Context, r io.Reader, run string) (*Report, error) {
-	return Follow(ctx, r, run, func() {})
+	return Follow(ctx, r, run, Events{})
 }
 
-// Follow is Read for output that is being written: began is called when the node
-// says that it begins to record calls.
-func Follow(ctx context.Context, r io.Reader, run string, began func()) (*Report, error) {
-	return (&builder{report: Report{Targets: make(map[string]*Target)}, began: began}).read(ctx, wire.NewReader(r, run))
+// Events are what is called while output is read that is being written. Either may be
+// nil.
+type Events struct {
+	// Began is called when the node says that it begins to record calls or to look
+	// for refused ones.
+	Began func()
+	// Denied is called for each call that is refused. Of the report so far, only what
+	// it says of the node and its ABIs is known then.
+	Denied func(*Report, Denial)
+}
+
+// Follow is Read for output that is being written.
+func Follow(ctx context.Context, r io.Reader, run string, events Events) (*Report, error) {
+	return (&builder{report: Report{Targets: make(map[string]*Target)}, events: events}).read(ctx, wire.NewReader(r, run))
 }
 
 // builder puts a report together, message by message. wire.Reader has checked
@@ -131,7 +152,7 @@ type builder struct {
 	length   int // of all filters, in instructions
 	stacks   []stack
 	verdicts []*wire.Verdict
-	began    func()
+	events   Events
 }
 
 type stack struct {
@@ -201,9 +222,20 @@ func (b *builder) add(m wire.Message) error {
 		m.Path = clip(m.Path, maxText)
 		b.target(m.Target).File = m
 	case *wire.Began:
-		b.began()
+		if b.events.Began != nil {
+			b.events.Began()
+		}
 	case *wire.Recorded:
 		return b.recorded(m)
+	case *wire.Denial:
+		return b.denial(m)
+	case *wire.Denied:
+		for _, h := range m.Held {
+			if err := b.checkABI(h.ABI); err != nil {
+				return err
+			}
+		}
+		b.target(m.Target).Denied = m
 	case *wire.Problem:
 		if m.Target == "" {
 			b.report.Problems = addProblem(b.report.Problems, *m)
@@ -312,13 +344,7 @@ func (b *builder) state(m *wire.State) error {
 // recorded adds the calls that were recorded of a target. Those of an ABI that its
 // node does not have cannot have been made.
 func (b *builder) recorded(m *wire.Recorded) error {
-	check := func(c wire.Calls) error {
-		abi, err := syscalls.ParseABI(c.ABI)
-		if err != nil || !slices.Contains(b.report.ABIs, abi) {
-			return fmt.Errorf("call of %s, which is none of the node's ABIs: %w", clip(c.ABI, maxName), wire.ErrInvalid)
-		}
-		return nil
-	}
+	check := func(c wire.Calls) error { return b.checkABI(c.ABI) }
 	for _, c := range m.Calls {
 		if err := check(c); err != nil {
 			return err
@@ -335,6 +361,33 @@ func (b *builder) recorded(m *wire.Recorded) error {
 		}
 	}
 	b.target(m.Target).Recorded = m
+	return nil
+}
+
+// checkABI reports a call of an ABI that the node does not have.
+func (b *builder) checkABI(name string) error {
+	abi, err := syscalls.ParseABI(name)
+	if err != nil || !slices.Contains(b.report.ABIs, abi) {
+		return fmt.Errorf("call of %s, which is none of the node's ABIs: %w", clip(name, maxName), wire.ErrInvalid)
+	}
+	return nil
+}
+
+// denial adds a refused call, and hands it out.
+func (b *builder) denial(m *wire.Denial) error {
+	if err := b.checkABI(m.ABI); err != nil {
+		return err
+	}
+	m.Comm, m.Process = clip(m.Comm, maxName), clip(m.Process, maxName)
+	d := Denial{Denial: *m}
+	if m.Stack != wire.NoStack {
+		d.Filters, d.Log = b.stacks[m.Stack].filters, b.stacks[m.Stack].log
+	}
+	t := b.target(m.Target)
+	t.Denials = append(t.Denials, d)
+	if b.events.Denied != nil {
+		b.events.Denied(&b.report, d)
+	}
 	return nil
 }
 

@@ -16,7 +16,8 @@ import (
 )
 
 // Message is one of *Hello, *Target, *Filter, *Stack, *State, *Verdict,
-// *Fingerprint, *Node, *Self, *Config, *File, *Began, *Recorded and *Problem.
+// *Fingerprint, *Node, *Self, *Config, *File, *Began, *Recorded, *Denial, *Denied and
+// *Problem.
 type Message interface {
 	// Type is the message's name in a frame.
 	Type() string
@@ -53,6 +54,10 @@ func newMessage(typ string) Message {
 		return new(Began)
 	case "recorded":
 		return new(Recorded)
+	case "denial":
+		return new(Denial)
+	case "denied":
+		return new(Denied)
 	case "problem":
 		return new(Problem)
 	}

@@ -31,6 +31,8 @@ type Reader struct {
 	files    map[string]bool // targets whose file has come
 	recorded map[string]bool // targets whose calls have come
 	began    bool
+	denials  int             // how many have come
+	denied   map[string]bool // targets of which all have
 	node     bool
 	self     bool
 
@@ -53,6 +55,7 @@ func NewReader(r io.Reader, run string) *Reader {
 		configs:  make(map[string]bool),
 		files:    make(map[string]bool),
 		recorded: make(map[string]bool),
+		denied:   make(map[string]bool),
 	}
 }
 
@@ -291,6 +294,18 @@ func (r *Reader) refer(m Message) error {
 			return fmt.Errorf("no recording has begun, or target %q has its own", clip(m.Target))
 		}
 		r.recorded[m.Target] = true
+	case *Denial:
+		if r.denials++; !r.began || r.denied[m.Target] || m.Seq != r.denials {
+			return fmt.Errorf("denial %d of target %q, where %d is next", m.Seq, clip(m.Target), r.denials)
+		}
+		if m.Stack < NoStack || m.Stack >= len(r.stacks) {
+			return fmt.Errorf("stack %d has not come", m.Stack)
+		}
+	case *Denied:
+		if !r.began || r.denied[m.Target] {
+			return fmt.Errorf("nothing has begun, or target %q has its own", clip(m.Target))
+		}
+		r.denied[m.Target] = true
 	}
 	return nil
 }

@@ -65,6 +65,15 @@ func sample() []Message {
 			Cgroup: 2, X32: true, BTF: true, Unread: &Problem{Code: CodePermission, Op: "ptrace seize", Errno: "EPERM"}, StoppedNS: 51000,
 		},
 		&Began{BeganNS: 1795521392601432352},
+		&Denial{
+			Target: "containerd://0123", Seq: 1, TimeNS: 1795521392601432353, PID: 4711, TID: 4712, NSPID: 1, NSTID: 2, Process: "ev\x1b[31mil", Comm: "worker",
+			ABI: "x32", NR: 0x40000027, Args: [6]uint64{1<<64 - 1, 2, 3, 4, 5, 6}, IP: 0x7f0000000000, How: HowReturned, Return: -38, Stack: NoStack, Held: 3,
+		},
+		&Denial{Target: "containerd://4567", Seq: 2, ABI: "386", How: HowBegan, Stack: 0},
+		&Denied{
+			Target: "containerd://0123", BeganNS: 1795521392601432352, EndedNS: 1795521452601432352, Unclear: 1, LostCalls: 2, LostStacks: 3, LostRuns: 4,
+			Held: []Held{{ABI: "amd64", NR: 4294967295, How: HowReturned, Result: -1, Count: 12}, {ABI: "amd64", NR: 9, How: HowSignal, Count: 1}},
+		},
 		&Recorded{
 			Target: "containerd://0123", BeganNS: 1795521392601432352, EndedNS: 1795521452601432352,
 			Calls:   []Calls{{ABI: "amd64", NR: 59, Runtime: true, Count: 1}, {ABI: "386", NR: 1<<32 - 1, Count: 1 << 63}},

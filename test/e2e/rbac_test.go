@@ -259,7 +259,7 @@ var everyCommand = map[string]int{
 	"cleanup --dry-run=client":        0,
 	"doctor node-a":                   0,
 	"record a --duration 2s":          0,
-	"merge " + savedRecording:          0,
+	"merge " + savedRecording:         0,
 	"version":                         0,
 	"__complete dump a":               0,
 	"completion bash":                 0,

@@ -41,9 +41,9 @@ func parse(data []byte) ([]v1alpha1.RecordedRun, error) {
 	}
 	if meta.Kind != "Recording" && meta.Kind != "RecordingList" {
 		if meta.Kind == "" {
-			return nil, errors.New("it has no kind: want a Recording, as `record -o json` prints it")
+			return nil, errors.New("it has no kind: want a Recording, which `record` and `merge` print as JSON or YAML")
 		}
-		return nil, fmt.Errorf("it is of kind %s: want a Recording, as `record -o json` prints it", failure.Quote(meta.Kind))
+		return nil, fmt.Errorf("it is of kind %s: want a Recording, which `record` and `merge` print as JSON or YAML", failure.Quote(meta.Kind))
 	}
 	if meta.APIVersion != v1alpha1.GroupVersion.String() {
 		return nil, fmt.Errorf("apiVersion %s: %w: this build reads %s, a newer one may read this file",

@@ -36,6 +36,7 @@ func collect(args []string, stdout io.Writer) error {
 	flags.BoolVar(&req.Self, "self", false, "tell of the probe itself, and whether it can read a filter back")
 	duration := flags.Duration("record", 0, "record the targets' calls for as long, after that")
 	refusals := flags.Duration("denials", 0, "tell of the targets' refused calls for as long, after that")
+	newcomers := flags.Bool("record-new", false, "record containers that come meanwhile, too")
 	flags.Func("localhost", "profile that a target declares", func(arg string) error {
 		ref, path, ok := strings.Cut(arg, "=")
 		if !ok || ref == "" || path == "" {
@@ -55,13 +56,13 @@ func collect(args []string, stdout io.Writer) error {
 		return fmt.Errorf("unexpected argument %q: %s", flags.Arg(0), usage)
 	case !wire.ValidRun(*name):
 		return fmt.Errorf("--run %q: want 1 to %d lower case letters, digits and dashes", *name, wire.MaxRun)
-	case len(req.Targets) == 0 && !req.All && !req.Self:
+	case len(req.Targets) == 0 && !req.All && !req.Self && !*newcomers:
 		return errors.New("neither --target nor --all nor --self")
 	case *timeout <= 0:
 		return fmt.Errorf("--timeout %v: want more than 0", *timeout)
 	case *duration < 0:
 		return fmt.Errorf("--record %v: want more than 0", *duration)
-	case *duration > 0 && len(req.Targets) == 0:
+	case *duration > 0 && len(req.Targets) == 0 && !*newcomers:
 		return errors.New("--record: no --target")
 	case *refusals < 0:
 		return fmt.Errorf("--denials %v: want more than 0", *refusals)
@@ -69,6 +70,8 @@ func collect(args []string, stdout io.Writer) error {
 		return errors.New("--denials: no --target")
 	case *refusals > 0 && *duration > 0:
 		return errors.New("--denials, or --record: not both")
+	case *duration == 0 && *newcomers:
+		return errors.New("--record-new: no --record")
 	case req.MaxThreads <= 0:
 		return fmt.Errorf("--max-threads-per-target %d: want more than 0", req.MaxThreads)
 	}
@@ -90,7 +93,7 @@ func collect(args []string, stdout io.Writer) error {
 	var err error
 	switch {
 	case *duration > 0:
-		err = record.Run(told, record.Request{Targets: req.Targets, Duration: *duration}, w)
+		err = record.Run(told, record.Request{Targets: req.Targets, Duration: *duration, New: *newcomers}, w)
 	case *refusals > 0:
 		err = denials.Run(told, denials.Request{Targets: req.Targets, Duration: *refusals}, known)
 	default:

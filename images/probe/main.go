@@ -42,7 +42,7 @@ func main() {
 const usage = `want one of
   probe collect --run NAME [--all-threads] [--timeout 20s] [--max-threads-per-target N]
       [--config] [--localhost TARGET=PATH ...] [--self] [--all] [--target TARGET ...]
-      [--record 10m | --denials 10m]
+      [--record 10m [--record-new] | --denials 10m]
       where TARGET is RUNTIME://CONTAINER-ID, pid://PID or reference://N
   probe reference N [--for 5m]
   probe version`

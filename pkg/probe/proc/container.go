@@ -150,6 +150,10 @@ func elementID(element string) ContainerID {
 	return ""
 }
 
+// ContainerOfCgroup returns the container that a cgroup of a name is for, "" if it is
+// for none.
+func ContainerOfCgroup(name string) ContainerID { return elementID(name) }
+
 // Place is where the cgroup of a container is, seen from a process in it.
 type Place struct {
 	// Controllers are those of the hierarchy, as in /proc/PID/cgroup: none for

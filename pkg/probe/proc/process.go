@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -212,6 +214,16 @@ func (fsys FS) Places(pid int, id ContainerID) ([]Place, error) {
 		return nil, fmt.Errorf("read the cgroup of pid %d: %w", pid, err)
 	}
 	return parseCgroup(text).places(node, id), nil
+}
+
+// Hierarchies returns which hierarchies of cgroups the node has, by their controllers
+// as in Place.
+func (fsys FS) Hierarchies() (list []string, err error) {
+	node, err := fsys.node()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(node)), nil
 }
 
 // InPod reports whether a process is in a cgroup of some pod's. That tells more

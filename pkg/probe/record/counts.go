@@ -3,9 +3,25 @@ package record
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
+
+// Result is what was recorded.
+type Result struct {
+	Counts []Counts   // of the containers that were there, by their numbers
+	New    []Newcomer // those that came meanwhile, in that order
+	// LeftOut is how many of those were not recorded, for lack of room.
+	LeftOut uint64
+}
+
+// Newcomer is a container that came while calls were recorded.
+type Newcomer struct {
+	Cgroup string        // the name of its cgroup
+	After  time.Duration // how long after the recording began its cgroup was made
+	Counts
+}
 
 // Counts is what was recorded of one container.
 type Counts struct {

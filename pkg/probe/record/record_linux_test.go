@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -88,6 +89,8 @@ type caller struct {
 	cmd *exec.Cmd
 	in  io.Writer
 	out io.Reader
+
+	cgroup string
 }
 
 var build struct {
@@ -145,7 +148,7 @@ func start(t *testing.T, cgroup string) *caller {
 	if build.err != nil {
 		t.Fatal(build.err)
 	}
-	c := &caller{t: t, cmd: exec.Command(build.path)}
+	c := &caller{t: t, cmd: exec.Command(build.path), cgroup: cgroup}
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +216,7 @@ func record(t *testing.T, do func(), callers ...*caller) []Counts {
 		controllers = places[0].Controllers
 		containers = append(containers, Process{pid, places[0].Up})
 	}
-	r, err := Load(controllers)
+	r, err := Load(Options{Controllers: controllers, Containers: len(containers)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,10 +234,11 @@ func record(t *testing.T, do func(), callers ...*caller) []Counts {
 		t.Fatal(err)
 	}
 	do()
-	counts, err := r.End()
+	result, err := r.End()
 	if err != nil {
 		t.Fatal(err)
 	}
+	counts := result.Counts
 	for i := range counts {
 		if counts[i].Lost.Any() {
 			t.Errorf("container %d: lost %+v", i+1, counts[i].Lost)
@@ -418,6 +422,76 @@ func TestRuntime(t *testing.T) {
 	}
 }
 
+// TestNewcomers has containers come while others are recorded, one more than there is
+// room for, and processes brought into the first as a runtime does: by a shell, which
+// changes to a mount namespace of the container's own and executes the program there,
+// or does not.
+func TestNewcomers(t *testing.T) {
+	dir := hierarchy(t)
+	there := start(t, newCgroup(t, dir, newID()))
+	places, err := proc.Host.Places(there.cmd.Process.Pid, mustContainer(t, there))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load(Options{Controllers: places[0].Controllers, Containers: 1, New: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Add([]Process{{there.cmd.Process.Pid, places[0].Up}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	// In the container that was there, none is new, nor is one by another name.
+	newCgroup(t, there.cgroup, newID())
+	pod := newCgroup(t, dir, "kubepods-record-"+newID()[:8])
+	newCgroup(t, pod, "crio-"+newID()[1:])
+	id := newID()[:63] + "e"
+	container := newCgroup(t, pod, "cri-containerd-"+id+".scope")
+	inner := newCgroup(t, container, newID())
+	for cgroup, then := range map[string]string{container: "unshare --mount sh", inner: "sh"} {
+		script := `echo $$ >"$1/cgroup.procs"; umask 0; exec ` + then + ` -c "umask 0; umask 0; umask 0"`
+		if out, err := exec.Command("sh", "-c", script, "sh", cgroup).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	second := newID()[:63] + "e"
+	newCgroup(t, pod, second)
+	newCgroup(t, pod, newID())
+	so, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(so.New, result.New) {
+		t.Errorf("before the end %+v, at the end %+v", so.New, result.New)
+	}
+	if result.LeftOut != 1 || len(result.New) != 2 || result.New[0].Cgroup != "cri-containerd-"+id+".scope" || result.New[1].Cgroup != second {
+		t.Fatalf("%+v, want %s and %s, and one left out", result, id, second)
+	}
+	of := make(map[string]uint64)
+	for _, n := range result.New[0].Calls {
+		name, _ := n.ABI.Name(n.NR)
+		of[fmt.Sprint(name, n.Runtime)] += n.Count
+	}
+	// A shell makes three calls each time. What is executed in the runtime's own mount
+	// namespace is the runtime's.
+	if of["umasktrue"] != 3*(1+1+3) || of["umaskfalse"] != 3*3 {
+		t.Errorf("umask: %d calls of the runtime and %d of the workload, want 15 and 9", of["umasktrue"], of["umaskfalse"])
+	}
+	if of["exit_groupfalse"] != 1 || of["exit_grouptrue"] != 1 || of["execvefalse"] != 0 || of["execvetrue"] == 0 {
+		t.Errorf("%v, want exit_group of both, and execve of the runtime", of)
+	}
+	if n := result.New[0]; n.After <= 0 || n.Lost.Any() || len(result.New[1].Calls) > 0 {
+		t.Errorf("%+v", result.New)
+	}
+}
+
 // TestEnded records a container whose processes are gone before it is looked at.
 func TestEnded(t *testing.T) {
 	c := start(t, newCgroup(t, hierarchy(t), newID()))
@@ -427,7 +501,7 @@ func TestEnded(t *testing.T) {
 	}
 	c.cmd.Process.Kill()
 	c.cmd.Wait()
-	r, err := Load(places[0].Controllers)
+	r, err := Load(Options{Controllers: places[0].Controllers, Containers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -449,7 +523,7 @@ func mustContainer(t *testing.T, c *caller) proc.ContainerID {
 
 // TestNoSuchController has no hierarchy to look in.
 func TestNoSuchController(t *testing.T) {
-	if _, err := Load("name=systemd"); !errors.Is(err, ErrUnsupported) {
+	if _, err := Load(Options{Controllers: "name=systemd"}); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("%v, want %v", err, ErrUnsupported)
 	}
 }

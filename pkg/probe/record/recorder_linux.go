@@ -34,30 +34,46 @@ var (
 // processor. The kernel charges it to the probe.
 const maxCountMemory = 24 << 20
 
+// maxUsualMemory does so for the places of usual calls, which are there from the
+// beginning, usualSize bytes for each container on each processor.
+const (
+	maxUsualMemory = 16 << 20
+	usualSize      = 8 * usualNumbers
+	usualNumbers   = 512 // USUAL of the program
+)
+
 // objects are what the program consists of.
 type objects struct {
 	OnEnter *ebpf.Program `ebpf:"on_enter"`
 	OnExit  *ebpf.Program `ebpf:"on_exit"`
 	OnFork  *ebpf.Program `ebpf:"on_fork"`
 	OnExec  *ebpf.Program `ebpf:"on_exec"`
+	OnMkdir *ebpf.Program `ebpf:"on_mkdir"`
 	OnTask  *ebpf.Program `ebpf:"on_task"`
 
-	Slots     *ebpf.Map `ebpf:"slots"`
-	Cgroups   *ebpf.Map `ebpf:"cgroups"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Threads   *ebpf.Map `ebpf:"threads"`
-	Counts    *ebpf.Map `ebpf:"counts"`
-	Values    *ebpf.Map `ebpf:"values"`
-	Refused   *ebpf.Map `ebpf:"refused"`
+	Slots      *ebpf.Map `ebpf:"slots"`
+	Containers *ebpf.Map `ebpf:"containers"`
+	Newcomers  *ebpf.Map `ebpf:"newcomers"`
+	Cgroups    *ebpf.Map `ebpf:"cgroups"`
+	Processes  *ebpf.Map `ebpf:"processes"`
+	Threads    *ebpf.Map `ebpf:"threads"`
+	Recents    *ebpf.Map `ebpf:"recents"`
+	Usual      *ebpf.Map `ebpf:"usual"`
+	Counts     *ebpf.Map `ebpf:"counts"`
+	Values     *ebpf.Map `ebpf:"values"`
+	Refused    *ebpf.Map `ebpf:"refused"`
 
 	Recording *ebpf.Variable `ebpf:"recording"`
 	Began     *ebpf.Variable `ebpf:"began"`
+	Next      *ebpf.Variable `ebpf:"next"`
+	LeftOut   *ebpf.Variable `ebpf:"left_out"`
 }
 
 func (o *objects) close() {
 	for _, c := range []io.Closer{
-		o.OnEnter, o.OnExit, o.OnFork, o.OnExec, o.OnTask,
-		o.Slots, o.Cgroups, o.Processes, o.Threads, o.Counts, o.Values, o.Refused,
+		o.OnEnter, o.OnExit, o.OnFork, o.OnExec, o.OnMkdir, o.OnTask,
+		o.Slots, o.Containers, o.Newcomers, o.Cgroups, o.Processes, o.Threads,
+		o.Recents, o.Usual, o.Counts, o.Values, o.Refused,
 	} {
 		c.Close()
 	}
@@ -72,16 +88,29 @@ type Process struct {
 // Recorder counts the calls of containers. It is not safe for concurrent use.
 type Recorder struct {
 	layout  layout
+	options Options
 	objects objects
 	links   []io.Closer
 	found   int // how many containers were asked for
+	began   unix.Timespec
 }
 
-// Load loads the program, for containers whose cgroups are in a hierarchy: that of
-// version 2 if controllers is "", else that with these, as in /proc/PID/cgroup.
-// Nothing is recorded before Begin. The caller closes the recorder; if it ends
-// without that, the kernel does.
-func Load(controllers string) (*Recorder, error) {
+// Options are what a recorder is loaded for.
+type Options struct {
+	// Controllers are those of the hierarchy that containers' cgroups are in, as in
+	// /proc/PID/cgroup: "" for that of version 2.
+	Controllers string
+	// Containers is how many are recorded that are there, and New how many that come
+	// meanwhile, at most.
+	Containers, New int
+}
+
+// Load loads the program. Nothing is recorded before Begin. The caller closes the
+// recorder; if it ends without that, the kernel does.
+func Load(o Options) (*Recorder, error) {
+	if o.Containers+o.New >= maxSlots {
+		return nil, fmt.Errorf("record %d containers: more than %d", o.Containers+o.New, maxSlots-1)
+	}
 	l, ok := layouts[runtime.GOARCH]
 	if !ok {
 		return nil, fmt.Errorf("record calls on %s: %w", runtime.GOARCH, ErrUnsupported)
@@ -93,11 +122,11 @@ func Load(controllers string) (*Recorder, error) {
 	case err != nil:
 		return nil, fmt.Errorf("load the program: read the kernel's BTF: %w", err)
 	}
-	spec, err := specification(l, kernel, controllers)
+	spec, err := specification(l, kernel, o)
 	if err != nil {
 		return nil, fmt.Errorf("load the program: %w", err)
 	}
-	r := &Recorder{layout: l}
+	r := &Recorder{layout: l, options: o}
 	if err := spec.LoadAndAssign(&r.objects, &ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}); err != nil {
 		return nil, fmt.Errorf("load the program: %w", refusal(err))
 	}
@@ -121,7 +150,7 @@ func refusal(err error) error {
 }
 
 // specification is the program as it is to be loaded.
-func specification(l layout, kernel *btf.Spec, controllers string) (*ebpf.CollectionSpec, error) {
+func specification(l layout, kernel *btf.Spec, o Options) (*ebpf.CollectionSpec, error) {
 	object := littleEndian
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		object = bigEndian
@@ -136,6 +165,10 @@ func specification(l layout, kernel *btf.Spec, controllers string) (*ebpf.Collec
 	}
 	counts := spec.Maps["counts"]
 	counts.MaxEntries = min(counts.MaxEntries, uint32(maxCountMemory/8/processors))
+	// Without a place there, a call is counted among the others. The first is no
+	// container's.
+	usual := spec.Maps["usual"]
+	usual.MaxEntries = uint32(min(1+o.Containers+o.New, max(1, maxUsualMemory/usualSize/processors)))
 
 	numberOffset, err := memberOffset(kernel, "pt_regs", l.number)
 	if err != nil {
@@ -148,10 +181,11 @@ func specification(l layout, kernel *btf.Spec, controllers string) (*ebpf.Collec
 		"has_x32":       boolean(l.abis[x32] != 0),
 		"value_offset":  l.values,
 		"watched":       watchedNumbers(l),
-		"unified":       boolean(controllers == ""),
+		"unified":       boolean(o.Controllers == ""),
+		"limit":         uint32(1 + o.Containers + o.New),
 	}
-	if controllers != "" {
-		if set["subsys"], err = subsystem(kernel, controllers); err != nil {
+	if o.Controllers != "" {
+		if set["subsys"], err = subsystem(kernel, o.Controllers); err != nil {
 			return nil, err
 		}
 	}
@@ -206,8 +240,8 @@ const maxSubsystems = 16
 // Add finds the cgroups of containers, each by one of its processes, and returns
 // which were found. A container's number is its place in the list.
 func (r *Recorder) Add(containers []Process) (found []bool, err error) {
-	if len(containers) >= maxSlots {
-		return nil, fmt.Errorf("record %d containers: more than %d", len(containers), maxSlots-1)
+	if len(containers) > r.options.Containers {
+		return nil, fmt.Errorf("record %d containers: it was to be %d", len(containers), r.options.Containers)
 	}
 	type wanted struct{ Slot, Up uint32 }
 	for i, p := range containers {
@@ -245,25 +279,35 @@ const maxSlots = 1024 // MAX_SLOTS of the program
 // slot is the program's struct slot.
 type slot struct {
 	Unclear, LostCounts, LostValues, LostRefused, Unmarked uint64
-	MountNS, Found                                         uint32
+	MountNS, Found, Fresh, _                               uint32
+}
+
+// newcomer is the program's struct newcomer.
+type newcomer struct {
+	Created uint64
+	Name    [128]byte
 }
 
 // Begin has calls counted from now on, of all containers at the same time.
 func (r *Recorder) Begin() error {
 	// The order does not matter, as none of them does anything yet.
-	for _, program := range []*ebpf.Program{r.objects.OnFork, r.objects.OnExec, r.objects.OnExit, r.objects.OnEnter} {
+	for _, program := range []*ebpf.Program{r.objects.OnMkdir, r.objects.OnFork, r.objects.OnExec, r.objects.OnExit, r.objects.OnEnter} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: program})
 		if err != nil {
 			return fmt.Errorf("attach the program: %w", refusal(err))
 		}
 		r.links = append(r.links, l)
 	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &r.began); err != nil {
 		return os.NewSyscallError("clock_gettime", err)
 	}
-	if err := r.objects.Began.Set(uint64(now.Nano())); err != nil {
+	if err := r.objects.Began.Set(uint64(r.began.Nano())); err != nil {
 		return fmt.Errorf("begin to record: %w", err)
+	}
+	if r.options.New > 0 {
+		if err := r.objects.Next.Set(uint32(1 + r.found)); err != nil {
+			return fmt.Errorf("begin to record: %w", err)
+		}
 	}
 	if err := r.objects.Recording.Set(uint32(1)); err != nil {
 		return fmt.Errorf("begin to record: %w", err)
@@ -271,9 +315,8 @@ func (r *Recorder) Begin() error {
 	return nil
 }
 
-// End ends what Begin began and returns what was counted, by the containers'
-// numbers.
-func (r *Recorder) End() ([]Counts, error) {
+// End ends what Begin began and returns what was counted.
+func (r *Recorder) End() (*Result, error) {
 	if err := r.objects.Recording.Set(uint32(0)); err != nil {
 		return nil, fmt.Errorf("end recording: %w", err)
 	}
@@ -282,7 +325,7 @@ func (r *Recorder) End() ([]Counts, error) {
 	if err := membarrier(); err != nil {
 		return nil, fmt.Errorf("end recording: %w", err)
 	}
-	return r.read()
+	return r.Read()
 }
 
 func (r *Recorder) detach() {

@@ -12,6 +12,9 @@ import (
 type Request struct {
 	Targets  []string      // containers, by their ID as a pod's status has it
 	Duration time.Duration // how long
+	// New has containers recorded that come meanwhile, whatever they are: who has
+	// asked knows which are meant.
+	New bool
 }
 
 // Sink takes messages: a *wire.Writer.
@@ -21,6 +24,10 @@ type Sink interface {
 
 // lookInterval is between two looks at whether containers still run.
 const lookInterval = time.Second
+
+// maxNew bounds how many containers are recorded that come while others are: a node
+// runs some hundred at most, and each pod has one more, its sandbox.
+const maxNew = 512
 
 // target is a container to be recorded.
 type target struct {
@@ -74,7 +81,18 @@ func known(controllers string) bool {
 	return false
 }
 
-// message is what is to be said of a target.
+// usualHierarchy returns that of a node's hierarchies which a container that comes will be
+// looked for in.
+func usualHierarchy(all []string) string {
+	for _, c := range all {
+		if c != "" && known(c) {
+			return c
+		}
+	}
+	return "" // version 2
+}
+
+// message is what is to be said of a container.
 func message(ref string, began, ended time.Time, c Counts) *wire.Recorded {
 	m := &wire.Recorded{
 		Target: ref, BeganNS: began.UnixNano(), EndedNS: ended.UnixNano(), Unclear: c.Unclear,

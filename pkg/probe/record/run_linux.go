@@ -12,21 +12,32 @@ import (
 )
 
 // Run records for as long as is asked for, or until the context ends or all of the
-// containers have ended, and writes what was seen to the sink: Began first, and at
-// the end Recorded for each container. What cannot be had is a Problem there; the
-// error is the sink's.
+// containers have ended and no others are to be recorded, and writes what was seen to
+// the sink: Began first, checkpoints meanwhile, and at the end Recorded for each
+// container. What cannot be had is a Problem there; the error is the sink's.
 func Run(ctx context.Context, req Request, sink Sink) error {
 	targets, err := find(ctx, req.Targets, sink)
-	if err != nil || len(targets) == 0 {
+	if err != nil || len(targets) == 0 && !req.New {
 		return err
 	}
 	controllers, places := choose(targets)
 	var processes []Process
 	targets, err = placed(targets, places, &processes, sink)
-	if err != nil || len(targets) == 0 {
+	if err != nil || len(targets) == 0 && !req.New {
 		return err
 	}
-	r, err := Load(controllers)
+	options := Options{Controllers: controllers, Containers: len(processes)}
+	if len(targets) == 0 {
+		all, err := proc.Host.Hierarchies()
+		if err != nil {
+			return sink.Write(problem("record calls", err))
+		}
+		options.Controllers = usualHierarchy(all)
+	}
+	if req.New {
+		options.New = min(maxNew, maxSlots-1-len(processes))
+	}
+	r, err := Load(options)
 	if err != nil {
 		return sink.Write(problem("record calls", err))
 	}
@@ -47,32 +58,72 @@ func Run(ctx context.Context, req Request, sink Sink) error {
 	if err := r.Begin(); err != nil {
 		return sink.Write(problem("record calls", err))
 	}
-	began := time.Now()
-	if err := sink.Write(&wire.Began{BeganNS: began.UnixNano()}); err != nil {
+	run := &run{recorder: r, sink: sink, targets: targets, found: found, began: time.Now(), stay: req.New}
+	run.until = run.began.Add(req.Duration)
+	if err := sink.Write(&wire.Began{BeganNS: run.began.UnixNano()}); err != nil {
 		return err
 	}
-	if err := wait(ctx, req.Duration, targets, sink); err != nil {
+	if err := run.wait(ctx); err != nil {
 		return err
 	}
-	counts, err := r.End()
-	ended := time.Now()
+	result, err := r.End()
 	if err != nil {
 		return sink.Write(problem("record calls", err))
 	}
-	for i, t := range targets {
-		if !found[i] {
+	return run.report(result)
+}
+
+// run is one recording.
+type run struct {
+	recorder *Recorder
+	sink     Sink
+	targets  []target
+	found    []bool // by target: whether its cgroup was
+	began    time.Time
+	until    time.Time // at the latest
+	stay     bool      // also when no target is left
+}
+
+// recorded are the messages of a result.
+func (r *run) recorded(result *Result) (list []*wire.Recorded) {
+	ended := time.Now()
+	for i, t := range r.targets {
+		if r.found[i] {
+			list = append(list, message(t.ref, r.began, ended, result.Counts[i]))
+		}
+	}
+	seen := make(map[proc.ContainerID]bool)
+	for _, n := range result.New {
+		// What runtimes name like a container and is none, or was never used.
+		id := proc.ContainerOfCgroup(n.Cgroup)
+		if id == "" || len(n.Calls) == 0 || seen[id] {
 			continue
 		}
-		err := sink.Write(message(t.ref, began, ended, counts[i]))
+		seen[id] = true
+		m := message("container://"+string(id), r.began.Add(n.After), ended, n.Counts)
+		m.Start = true
+		list = append(list, m)
+	}
+	return list
+}
+
+// report writes what was recorded.
+func (r *run) report(result *Result) error {
+	for _, m := range r.recorded(result) {
+		err := r.sink.Write(m)
 		if errors.Is(err, wire.ErrTooLarge) {
-			err = sink.Write(&wire.Problem{Target: t.ref, Code: wire.CodeOutputFull, Op: "write what was recorded",
+			err = r.sink.Write(&wire.Problem{Target: m.Target, Code: wire.CodeOutputFull, Op: "write what was recorded",
 				Detail: "the output is as long as a log can safely be", Remedy: "record fewer containers at once"})
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	if result.LeftOut == 0 {
+		return nil
+	}
+	return r.sink.Write(&wire.Problem{Code: wire.CodeTooManyTargets, Op: "record calls",
+		Detail: fmt.Sprintf("%d containers came to the node for which there was no room", result.LeftOut), Remedy: "record for a shorter time"})
 }
 
 // find looks up the targets that run. Of those that do not, whoever reads their
@@ -137,17 +188,25 @@ func unchanged(p proc.Process) bool {
 }
 
 // wait waits until the time is up, or the context ends, or nothing is left that
-// could make calls. Containers that end are told of.
-func wait(ctx context.Context, duration time.Duration, targets []target, sink Sink) error {
-	ctx, cancel := context.WithTimeout(ctx, duration)
+// could make calls. Containers that end are told of, and checkpoints written.
+func (r *run) wait(ctx context.Context) error {
+	ctx, cancel := context.WithDeadline(ctx, r.until)
 	defer cancel()
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	running := slices.Clone(targets)
-	for len(running) > 0 {
+	var budget checkpoints
+	checkpoint := time.NewTimer(budget.next(r.until))
+	defer checkpoint.Stop()
+	running := slices.Clone(r.targets)
+	for len(running) > 0 || r.stay {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-checkpoint.C:
+			if err := r.checkpoint(&budget); err != nil {
+				return err
+			}
+			checkpoint.Reset(budget.next(r.until))
 		case <-look.C:
 		}
 		var ended []target
@@ -159,10 +218,33 @@ func wait(ctx context.Context, duration time.Duration, targets []target, sink Si
 			return true
 		})
 		for _, t := range ended {
-			if err := sink.Write(&wire.Problem{Target: t.ref, PID: t.init.PID, Code: wire.CodeExited, Op: "record calls",
-				Detail: "the container ended while it was recorded", Remedy: "what it did until then was recorded; one that came in its place was not"}); err != nil {
+			p := &wire.Problem{Target: t.ref, PID: t.init.PID, Code: wire.CodeExited, Op: "record calls",
+				Detail: "the container ended while it was recorded", Remedy: "what it did until then was recorded; one that came in its place was not"}
+			if r.stay {
+				p.Remedy = "what it did until then was recorded; one that came in its place is recorded by itself"
+			}
+			if err := r.sink.Write(p); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkpoint writes what has been recorded so far, if there is room for it.
+func (r *run) checkpoint(budget *checkpoints) error {
+	result, err := r.recorder.Read()
+	if err != nil {
+		return r.sink.Write(problem("write a checkpoint", err))
+	}
+	list := r.recorded(result)
+	if !budget.spend(list) {
+		return nil
+	}
+	for _, m := range list {
+		m.Checkpoint = true
+		if err := r.sink.Write(m); err != nil && !errors.Is(err, wire.ErrTooLarge) {
+			return err
 		}
 	}
 	return nil

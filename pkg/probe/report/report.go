@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
@@ -40,6 +41,9 @@ type Report struct {
 	// Targets are those that were found, and those that only have Problems, by
 	// the ID that was asked for.
 	Targets map[string]*Target
+	// Started are the containers that came while calls were recorded, by their ID
+	// without a runtime.
+	Started map[string]*wire.Recorded
 	// Node is what is set on the node for all containers; nil if it was not asked
 	// for.
 	Node *wire.Node
@@ -140,7 +144,7 @@ type Events struct {
 
 // Follow is Read for output that is being written.
 func Follow(ctx context.Context, r io.Reader, run string, events Events) (*Report, error) {
-	return (&builder{report: Report{Targets: make(map[string]*Target)}, events: events}).read(ctx, wire.NewReader(r, run))
+	return (&builder{report: Report{Targets: make(map[string]*Target), Started: make(map[string]*wire.Recorded)}, events: events}).read(ctx, wire.NewReader(r, run))
 }
 
 // builder puts a report together, message by message. wire.Reader has checked
@@ -359,6 +363,14 @@ func (b *builder) recorded(m *wire.Recorded) error {
 		if err := check(r.Calls); err != nil {
 			return err
 		}
+	}
+	if m.Start {
+		_, id, ok := strings.Cut(m.Target, "://")
+		if !ok {
+			return fmt.Errorf("container %q: %w", clip(m.Target, maxName), wire.ErrInvalid)
+		}
+		b.report.Started[id] = m
+		return nil
 	}
 	b.target(m.Target).Recorded = m
 	return nil

@@ -29,7 +29,7 @@ type Reader struct {
 	targets  map[string]bool
 	configs  map[string]bool // targets whose configuration has come
 	files    map[string]bool // targets whose file has come
-	recorded map[string]bool // targets whose calls have come
+	recorded map[string]bool // targets whose calls have come, all of them
 	began    bool
 	denials  int             // how many have come
 	denied   map[string]bool // targets of which all have
@@ -293,7 +293,7 @@ func (r *Reader) refer(m Message) error {
 		if !r.began || r.recorded[m.Target] {
 			return fmt.Errorf("no recording has begun, or target %q has its own", clip(m.Target))
 		}
-		r.recorded[m.Target] = true
+		r.recorded[m.Target] = !m.Checkpoint
 	case *Denial:
 		if r.denials++; !r.began || r.denied[m.Target] || m.Seq != r.denials {
 			return fmt.Errorf("denial %d of target %q, where %d is next", m.Seq, clip(m.Target), r.denials)

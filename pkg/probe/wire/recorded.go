@@ -12,9 +12,15 @@ type Began struct {
 	BeganNS int64 `json:"beganNs"` // in nanoseconds since the epoch, by the node's clock
 }
 
-// Recorded is what calls a target made (see package record).
+// Recorded is what calls a target made (see package record). One that is a checkpoint
+// says what they are so far, and another one of its target may follow.
 type Recorded struct {
-	Target  string    `json:"target"` // as it was asked for
+	Target string `json:"target"` // as it was asked for, or container://ID of one that came meanwhile
+	// Start is whether the container came while calls were recorded, so that its
+	// first are here.
+	Start      bool `json:"start,omitempty"`
+	Checkpoint bool `json:"checkpoint,omitempty"`
+
 	BeganNS int64     `json:"beganNs"`
 	EndedNS int64     `json:"endedNs"`
 	Calls   []Calls   `json:"calls,omitempty"`

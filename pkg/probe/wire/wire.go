@@ -29,7 +29,8 @@
 // distinct list of them one Stack, and for each target its States; then, if that
 // is asked for, the Config and File of each target, one Node and one Self. Verdicts
 // and Fingerprints, of each stack, come last. Where calls are recorded, Began
-// follows when that begins and, once it has ended, Recorded for each target. Where
+// follows when that begins, some Recorded that are checkpoints, and, once it has ended,
+// Recorded for each target. Where
 // refused calls are looked for, it is Began, a Denial for each, behind the Filters and
 // the Stack that it is about if they are new, and at the end Denied for each target.
 // Problems say what could not be done, at any place. What a message refers to has

@@ -16,9 +16,11 @@
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
 } KERNEL;
 
 struct cgroup;
+struct cgroup_root;
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
@@ -28,6 +30,7 @@ struct cgroup_subsys_state {
 struct cgroup {
 	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
+	struct cgroup_root *root; // of its hierarchy
 } KERNEL;
 
 // The kernel has fewer subsystems (enum cgroup_subsys_id); what counts is where
@@ -69,6 +72,7 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	__u64 start_time; // by CLOCK_MONOTONIC, in nanoseconds
@@ -96,7 +100,12 @@ struct bpf_iter__task {
 
 #define X32_BIT 0x40000000
 
+// Numbers of the native ABI that have a place of their own in usual.
+#define USUAL 512
+
 #define MAX_SLOTS 1024
+#define MAX_NAME 128 // of a cgroup
+#define ID_LENGTH 64 // of a container
 #define MAX_DEPTH 16 // of cgroups below a container's
 
 // Set before the program is loaded.
@@ -110,9 +119,13 @@ volatile const __u16 number_mask;      // of what is read there, 0: all of it
 volatile const __u16 value_offset[ABIS][8]; // of the low half of each argument in struct pt_regs
 volatile const __u8 watched[ABIS * NUMBERS]; // 1 + the argument whose values are kept, 0: none
 
+volatile const __u32 limit;                  // of slots: no more are given to new containers
+
 // Set while it runs.
 __u32 recording; // 0: nothing is counted
 __u64 began;     // when recording was set, by CLOCK_MONOTONIC
+__u32 next;      // slot of the next new container; 0: there are to be none
+__u64 left_out;  // new containers for which there was none
 
 // A container. Its number, from 1, is its index in slots.
 struct slot {
@@ -121,8 +134,10 @@ struct slot {
 	__u64 lost_values;  // arguments, the same
 	__u64 lost_refused; // refused calls, the same
 	__u64 unmarked;     // calls whose thread could not be marked
-	__u32 mnt_ns;       // its mount namespace
+	__u32 mnt_ns;       // its mount namespace, 0: not known yet
 	__u32 found;        // one of its processes was
+	__u32 fresh;        // it came while the program ran
+	__u32 unused;
 };
 
 struct {
@@ -132,14 +147,35 @@ struct {
 	__uint(max_entries, MAX_SLOTS);
 } slots SEC(".maps");
 
-// The container that a cgroup is in, 0 for none: those of containers first, and
-// then all in which there were calls.
+// The cgroups of containers, and which these are.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u64);
 	__type(value, __u32);
+	__uint(max_entries, 2 * MAX_SLOTS);
+} containers SEC(".maps");
+
+// The container that a cgroup is in, 0 for none, of those in which there were calls
+// of late. What is not here is looked for.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, __u64);
+	__type(value, __u32);
 	__uint(max_entries, 16384);
 } cgroups SEC(".maps");
+
+// A container that came while the program ran. The first place is for scratch.
+struct newcomer {
+	__u64 created; // its cgroup was, by CLOCK_MONOTONIC
+	char name[MAX_NAME]; // of its cgroup
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct newcomer);
+	__uint(max_entries, MAX_SLOTS);
+} newcomers SEC(".maps");
 
 // By the process that finds a container: which, and how many cgroups above the
 // process' own the container's is.
@@ -155,10 +191,12 @@ struct {
 	__uint(max_entries, MAX_SLOTS);
 } processes SEC(".maps");
 
-// What is known of a thread.
+// What is known of a thread. Marks for calls that come back are only needed where
+// filters are: a thread without one is marked once, and no more until it has one.
 #define IN_CALL 1  // it has begun a call that has not come back
 #define WORKLOAD 2 // what it does is the container's, not a runtime's
 #define NEW 4      // it has not come back from the call that made it
+#define FREE 8     // when it last began a call, it had no filter
 
 struct thread {
 	__u64 cgroup; // where it last began a call, and the container of that
@@ -173,6 +211,37 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
+// The thread without a filter that last began a call on a processor: of the workload
+// of a container, or in none.
+struct recent {
+	__u64 task;
+	__u64 start_time; // there may be another at the same address
+	__u64 cgroup;
+	__u32 slot;
+	__u32 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct recent);
+	__uint(max_entries, 1);
+} recents SEC(".maps");
+
+// What there is most of: calls of a container's workload in the native ABI, by
+// number. It has place for as many containers as there is memory for.
+struct usual {
+	__u64 count[USUAL];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct usual);
+	__uint(max_entries, MAX_SLOTS);
+} usual SEC(".maps");
+
+// All other calls.
 struct call {
 	__u16 slot;
 	__u16 class;
@@ -235,20 +304,17 @@ static __noinline __u32 find(struct task_struct *task)
 	__u64 id = cgroup->kn->id;
 	__u32 none = 0, *slot = &none;
 
-	for (int i = 0; i < MAX_DEPTH; i++) {
-		cgroup = parent_of(cgroup);
-		if (!cgroup)
-			break;
+	for (int i = 0; i <= MAX_DEPTH && cgroup; i++) {
 		__u64 above = cgroup->kn->id;
-		__u32 *known = bpf_map_lookup_elem(&cgroups, &above);
+		__u32 *known = bpf_map_lookup_elem(&containers, &above);
 		if (known) {
 			slot = known;
 			break;
 		}
+		cgroup = parent_of(cgroup);
 	}
-	// Without room it is looked for at every call: slower, and as exact.
 	__u32 value = *slot;
-	bpf_map_update_elem(&cgroups, &id, &value, BPF_NOEXIST);
+	bpf_map_update_elem(&cgroups, &id, &value, BPF_ANY);
 	return value;
 }
 
@@ -262,16 +328,19 @@ static __always_inline __u32 slot_of(struct task_struct *task)
 
 // thread_of returns what is known of a thread, and makes it known; 0 if that
 // cannot be.
-static __always_inline struct thread *thread_of(struct task_struct *task)
+static __always_inline struct thread *thread_of(struct task_struct *task, __u32 slot)
 {
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (thread)
 		return thread;
 	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	// What was there before the recording is the workload. Later a thread is by
-	// its origin: see on_fork and on_exec.
-	if (thread && task->start_time < began)
-		thread->state = WORKLOAD;
+	// What was in the container before the recording is the workload. Later a
+	// thread is by its origin: see on_fork and on_exec.
+	if (thread && task->start_time < began) {
+		struct slot *s = bpf_map_lookup_elem(&slots, &slot);
+		if (s && !s->fresh)
+			thread->state = WORKLOAD;
+	}
 	return thread;
 }
 
@@ -340,6 +409,14 @@ static __always_inline void keep_value(const struct call *call, __u64 regs)
 		COUNT(call->slot, lost_values);
 }
 
+static __always_inline void remember(struct recent *recent, struct task_struct *task, __u64 cgroup, __u32 slot)
+{
+	recent->task = (__u64)task;
+	recent->start_time = task->start_time;
+	recent->cgroup = cgroup;
+	recent->slot = slot;
+}
+
 // A call begins. The kernel comes here after seccomp: what a filter refuses does
 // not get here.
 SEC("tp_btf/sys_enter")
@@ -347,31 +424,63 @@ int on_enter(__u64 *ctx)
 {
 	if (!recording)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
-	__u64 cgroup = cgroup_of(task)->kn->id;
-	__u32 slot = thread && thread->cgroup == cgroup ? thread->slot : slot_of(task);
-	if (!slot)
+	__u32 zero = 0;
+	struct recent *recent = bpf_map_lookup_elem(&recents, &zero);
+	if (!recent)
 		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 cgroup = cgroup_of(task)->kn->id;
+	int filtered = task->seccomp.mode;
+	int known = recent->task == (__u64)task && recent->cgroup == cgroup && recent->start_time == task->start_time;
+	__u32 slot, by_runtime = 0;
+
+	if (known && !recent->slot)
+		return 0;
+	if (known && !filtered) {
+		slot = recent->slot;
+	} else {
+		struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+		slot = thread && thread->cgroup == cgroup ? thread->slot : slot_of(task);
+		if (!slot) {
+			remember(recent, task, cgroup, 0);
+			return 0;
+		}
+		if (!thread)
+			thread = thread_of(task, slot);
+		if (thread) {
+			__u32 state = thread->state & ~(NEW | IN_CALL | FREE);
+			thread->cgroup = cgroup;
+			thread->slot = slot;
+			thread->state = state | (filtered ? IN_CALL : FREE);
+			if (!(state & WORKLOAD))
+				by_runtime = RUNTIME;
+			else if (!filtered)
+				remember(recent, task, cgroup, slot);
+		} else {
+			COUNT(slot, unmarked);
+		}
+	}
 
 	struct call call;
 	identify(&call, task, slot, ctx[1]);
-	if (!thread)
-		thread = thread_of(task);
-	if (thread) {
-		__u32 state = thread->state;
-		thread->cgroup = cgroup;
-		thread->slot = slot;
-		if (!(state & WORKLOAD))
-			call.class |= RUNTIME;
-		thread->state = (state & ~NEW) | IN_CALL;
-	} else {
-		COUNT(slot, unmarked);
+	call.class |= by_runtime;
+	if (call.class == NATIVE && call.nr < USUAL) {
+		struct usual *usually = bpf_map_lookup_elem(&usual, &slot);
+		if (usually) {
+			__u32 nr = call.nr;
+			// The verifier must see what the compiler knows.
+			asm volatile("" : "+r"(nr));
+			if (nr >= USUAL)
+				return 0;
+			usually->count[nr] += 1; // each processor has its own
+			if (watched[nr])
+				keep_value(&call, ctx[0]);
+			return 0;
+		}
 	}
-
 	__u64 *n = bpf_map_lookup_elem(&counts, &call);
 	if (n) {
-		*n += 1; // each processor has its own
+		*n += 1;
 	} else {
 		__u64 one = 1;
 		// Of one key, it fails on one of two processors that come here at once.
@@ -391,36 +500,32 @@ int on_enter(__u64 *ctx)
 SEC("tp_btf/sys_exit")
 int on_exit(__u64 *ctx)
 {
-	if (!recording)
-		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
+	if (!task->seccomp.mode || !recording)
+		return 0;
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
-	if (thread && thread->state & IN_CALL) {
-		thread->state &= ~IN_CALL;
+	// FREE: it was given a filter while it was in the call.
+	if (thread && thread->state & (IN_CALL | FREE)) {
+		thread->state &= ~(IN_CALL | FREE);
 		return 0;
 	}
-	if (!task->seccomp.mode)
-		return 0;
 	__u32 slot = slot_of(task);
 	if (!slot)
 		return 0;
 
 	__s64 ret = ctx[1];
-	if (thread) {
-		__u32 state = thread->state;
-		thread->state &= ~NEW;
-		// A new thread comes back, on some architectures, from the call that
-		// made it.
-		if (state & NEW && ret == 0)
-			return 0;
-	} else {
-		thread = thread_of(task);
-		// The call may have begun before the recording.
-		if (!thread || task->start_time < began) {
-			COUNT(slot, unclear);
-			return 0;
-		}
+	if (!thread) {
+		// It may have begun the call before the recording, or outside of the
+		// container.
+		thread_of(task, slot);
+		COUNT(slot, unclear);
+		return 0;
 	}
+	__u32 state = thread->state;
+	thread->state &= ~NEW;
+	// A new thread comes back, on some architectures, from the call that made it.
+	if (state & NEW && ret == 0)
+		return 0;
 
 	__u32 nr = OTHER;
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)(ctx[0] + number_offset));
@@ -428,7 +533,7 @@ int on_exit(__u64 *ctx)
 		nr &= number_mask;
 	struct refusal key = {.ret = ret};
 	identify(&key.call, task, slot, nr);
-	if (!(thread->state & WORKLOAD))
+	if (!(state & WORKLOAD))
 		key.call.class |= RUNTIME;
 	if (!add(&refused, &key))
 		COUNT(slot, lost_refused);
@@ -443,9 +548,10 @@ int on_fork(__u64 *ctx)
 		return 0;
 	struct task_struct *parent = bpf_get_current_task_btf();
 	struct task_struct *child = (void *)ctx[1];
-	if (!slot_of(parent))
+	__u32 slot = slot_of(parent);
+	if (!slot)
 		return 0;
-	struct thread *from = thread_of(parent);
+	struct thread *from = thread_of(parent, slot);
 	struct thread *thread = bpf_task_storage_get(&threads, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (thread)
 		thread->state = NEW | (from ? from->state & WORKLOAD : 0);
@@ -465,11 +571,76 @@ int on_exec(__u64 *ctx)
 	if (!slot)
 		return 0;
 	struct slot *s = bpf_map_lookup_elem(&slots, &slot);
-	if (!s || task->nsproxy->mnt_ns->ns.inum != s->mnt_ns)
+	if (!s)
 		return 0;
-	struct thread *thread = thread_of(task);
+	__u32 mnt_ns = task->nsproxy->mnt_ns->ns.inum;
+	if (!s->mnt_ns) {
+		// Runtimes execute themselves in a new container, in their own mount
+		// namespace, before they make the container's; and hooks in that, which
+		// have their parent there.
+		__u32 outside = task->real_parent->nsproxy->mnt_ns->ns.inum;
+		if (outside && outside != mnt_ns)
+			s->mnt_ns = mnt_ns;
+	}
+	if (mnt_ns != s->mnt_ns)
+		return 0;
+	struct thread *thread = thread_of(task, slot);
 	if (thread)
 		thread->state |= WORKLOAD;
+	return 0;
+}
+
+// A cgroup is made. If it is one of a container, that is given a slot, before there
+// can be a process in it. The kernel makes one cgroup at a time (cgroup_mutex).
+SEC("tp_btf/cgroup_mkdir")
+int on_mkdir(__u64 *ctx)
+{
+	struct cgroup *cgroup = (void *)ctx[0];
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 zero = 0, number = next;
+	if (!recording || !number || cgroup->root != cgroup_of(task)->root)
+		return 0;
+
+	// It is named ID, or something before that, or also .scope after it.
+	struct newcomer *scratch = bpf_map_lookup_elem(&newcomers, &zero);
+	if (!scratch)
+		return 0;
+	long size = bpf_probe_read_kernel_str(scratch->name, MAX_NAME, cgroup->kn->name);
+	if (size <= ID_LENGTH || size > MAX_NAME)
+		return 0;
+	__u32 end = size - 1;
+	if (scratch->name[(end - 1) & (MAX_NAME - 1)] == 'e')
+		end -= sizeof(".scope") - 1;
+	if (scratch->name[end & (MAX_NAME - 1)] != '.' && end != size - 1) // an ID can end in an e
+		end = size - 1;
+	if (end < ID_LENGTH)
+		return 0;
+	for (__u32 i = 1; i <= ID_LENGTH; i++) {
+		char c = scratch->name[(end - i) & (MAX_NAME - 1)];
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+			return 0;
+	}
+	// What is inside of a container is that container's.
+	struct cgroup *above = cgroup;
+	for (int i = 0; i < MAX_DEPTH; i++) {
+		above = parent_of(above);
+		if (!above)
+			break;
+		__u64 id = above->kn->id;
+		if (bpf_map_lookup_elem(&containers, &id))
+			return 0;
+	}
+	struct slot *slot = bpf_map_lookup_elem(&slots, &number);
+	struct newcomer *newcomer = bpf_map_lookup_elem(&newcomers, &number);
+	__u64 id = cgroup->kn->id;
+	if (number >= limit || !slot || !newcomer || bpf_map_update_elem(&containers, &id, &number, BPF_ANY)) {
+		left_out += 1;
+		return 0;
+	}
+	slot->fresh = 1;
+	__builtin_memcpy(newcomer->name, scratch->name, MAX_NAME);
+	newcomer->created = bpf_ktime_get_ns();
+	next = number + 1;
 	return 0;
 }
 
@@ -506,7 +677,7 @@ int on_task(struct bpf_iter__task *ctx)
 	}
 	__u64 id = cgroup->kn->id;
 	__u32 number = wanted->slot;
-	if (bpf_map_update_elem(&cgroups, &id, &number, BPF_ANY))
+	if (bpf_map_update_elem(&containers, &id, &number, BPF_ANY))
 		return 0;
 	slot->mnt_ns = nsproxy->mnt_ns->ns.inum;
 	slot->found = 1;

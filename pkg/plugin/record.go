@@ -75,7 +75,8 @@ added, unless --start=false. What else the program itself does only when it star
 such as to listen on a port, a recording of it running cannot know.
 
 With --base, a profile is extended: calls that it does not name are added, and what
-it names stays as it is.
+it names stays as it is. With --arguments, calls such as socket are allowed only with
+the values of the argument that were seen, where all of them were kept.
 
 Only pods that run when this starts are recorded; a container that restarts meanwhile
 is recorded until it ends. Nodes need Linux 5.12 or later with BTF, on amd64 or arm64.`,
@@ -86,6 +87,8 @@ is recorded until it ends. Nodes need Linux 5.12 or later with BTF, on amd64 or 
 			`kubectl seccomp record deploy/web --duration 1h`,
 			`# A profile for what it called, as an extension of another`,
 			`kubectl seccomp record -l app=web --duration 5m -o profile --base base.json`,
+			`# One that allows no families of sockets, and no new namespaces, but those that were seen`,
+			`kubectl seccomp record web --duration 5m -o profile --arguments`,
 			`# The counts, to work with`,
 			`kubectl seccomp record web --duration 1m -o json`),
 		RunE: func(cmd *cobra.Command, args []string) error {

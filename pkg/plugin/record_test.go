@@ -65,6 +65,8 @@ func TestRecord(t *testing.T) {
 		{"record all -o profile --start=false", 0},
 		{"record all -o seccompprofile --start=false", 0},
 		{"record all -o profile --start=false --base BASE", 0},
+		{"record all -o profile --arguments", 0},
+		{"record all -o profile --start=false --arguments --base BASE", 0},
 		{"record few", 0},
 		{"record none", 0},
 		{"record none -o profile", 2},

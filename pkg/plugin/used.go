@@ -15,13 +15,20 @@ import (
 
 // usedFlags say what a profile is like that is made of recorded calls.
 type usedFlags struct {
-	base  string
-	start bool
+	base      string
+	start     bool
+	arguments bool
 }
 
 func (f *usedFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.base, "base", "", "Profile of OCI or Docker that -o profile and -o seccompprofile extend")
 	flags.BoolVar(&f.start, "start", true, "Have -o profile and -o seccompprofile allow what containers call to start")
+	f.addArguments(flags)
+}
+
+// addArguments registers the flag for what is held to values of arguments.
+func (f *usedFlags) addArguments(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.arguments, "arguments", false, "Have them allow calls of socket, clone, prctl, ioctl and the like only with the values of the argument that were seen")
 }
 
 // printers adds those that write such a profile to a command's own. format is the
@@ -34,7 +41,7 @@ func (f *usedFlags) printers(own map[string]printers.ResourcePrinter, format str
 	if err != nil {
 		return err
 	}
-	used := printer.UsedProfile{Base: base, Start: f.start, Warn: warn}
+	used := printer.UsedProfile{Base: base, Start: f.start, Arguments: f.arguments, Warn: warn}
 	own["profile"] = used
 	used.Resource = true
 	own["seccompprofile"] = used

@@ -3,6 +3,7 @@ package profile
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
@@ -12,19 +13,89 @@ import (
 // eperm is EPERM, which has the same number everywhere.
 const eperm = 1
 
-// Allowing returns an OCI profile that allows calls of these names, whatever their
-// arguments, in these ABIs, and has all others fail with EPERM. OCI has one list of
-// names for all ABIs: what is called in one is allowed in all.
-func Allowing(names []string, abis []syscalls.ABI) *LinuxSeccomp {
+// A Use is calls of one name, of which one argument is held to values that it had.
+type Use struct {
+	Name string
+	// Arg is which argument that is, and Values are the values of its lower 32 bits.
+	// Values of nil: calls are allowed whatever their arguments.
+	Arg    int
+	Values []uint32
+	// Without are bits of which none may be set for a call to be allowed as well.
+	Without uint32
+	// Errno, if not 0, is what all calls fail with: none is allowed. Of ENOSYS, programs
+	// that try a call first take it that the kernel does not have it, and do without.
+	Errno uint16
+}
+
+// Uses are calls of these names, whatever their arguments.
+func Uses(names []string) (uses []Use) {
+	for _, name := range sortedNames(names) {
+		uses = append(uses, Use{Name: name})
+	}
+	return uses
+}
+
+// any tells whether all calls of the name are meant.
+func (u Use) any() bool { return u.Values == nil && u.Without == 0 && u.Errno == 0 }
+
+// entries are those that allow the calls.
+//
+// Runtimes compare all 64 bits of an argument, and of a value the lower 32 are known. So
+// these are compared, masked: whatever is above, the kernel does not look at it, or
+// refuses the call, for all arguments of which values are recorded. It takes an int
+// (socket, prctl, arch_prctl, ioctl, personality, setns, bpf, keyctl), cuts the flags of
+// clone (lower_32_bits in kernel/fork.c), and knows no flag of unshare
+// (check_unshare_flags) and no request of ptrace with more bits.
+func (u Use) entries() (list []LinuxSyscall) {
+	add := func(mask, value uint32) {
+		list = append(list, LinuxSyscall{Names: []string{u.Name}, Action: "SCMP_ACT_ALLOW", Args: []LinuxSeccompArg{
+			{Index: uint(u.Arg), Op: "SCMP_CMP_MASKED_EQ", Value: uint64(mask), ValueTwo: uint64(value)},
+		}})
+	}
+	if u.Errno != 0 {
+		errno := uint(u.Errno)
+		return []LinuxSyscall{{Names: []string{u.Name}, Action: "SCMP_ACT_ERRNO", ErrnoRet: &errno}}
+	}
+	if u.Without != 0 {
+		add(u.Without, 0)
+	}
+	for _, v := range u.Values {
+		if u.Without == 0 || v&u.Without != 0 {
+			add(math.MaxUint32, v)
+		}
+	}
+	return list
+}
+
+// allow are the entries for several uses, those without conditions as one.
+func allow(uses []Use) (list []LinuxSyscall) {
+	var plain []string
+	for _, u := range uses {
+		if u.any() {
+			plain = append(plain, u.Name)
+		}
+	}
+	if len(plain) > 0 {
+		list = []LinuxSyscall{{Names: sortedNames(plain), Action: "SCMP_ACT_ALLOW"}}
+	}
+	for _, u := range uses {
+		if !u.any() {
+			list = append(list, u.entries()...)
+		}
+	}
+	return list
+}
+
+// Allowing returns an OCI profile that allows these calls, in these ABIs, and has all
+// others fail with EPERM. OCI has one list of names for all ABIs: what is called in one
+// is allowed in all.
+func Allowing(uses []Use, abis []syscalls.ABI) *LinuxSeccomp {
 	errno := uint(eperm)
-	l := &LinuxSeccomp{DefaultAction: "SCMP_ACT_ERRNO", DefaultErrnoRet: &errno}
+	l := &LinuxSeccomp{DefaultAction: "SCMP_ACT_ERRNO", DefaultErrnoRet: &errno, Syscalls: allow(uses)}
 	for _, abi := range abis {
 		if s := abi.SCMP(); s != "" {
 			l.Architectures = append(l.Architectures, s)
 		}
-	}
-	if len(names) > 0 {
-		l.Syscalls = []LinuxSyscall{{Names: sortedNames(names), Action: "SCMP_ACT_ALLOW"}}
 	}
 	return l
 }
@@ -48,11 +119,41 @@ var startNames = []string{
 	"open", "pread64", "prlimit64", "readlink", "rseq", "sched_getaffinity", "set_robust_list", "set_tid_address", "stat", "writev",
 }
 
-// Extended returns the profile with calls of names allowed that it says nothing
-// of: those that it names, and allows only in part or not at all, stay as they are,
-// and are returned as kept where it does not allow them whatever their arguments.
-// Only an OCI or a Docker profile can be extended.
-func (p *Profile) Extended(names []string) (extended map[string]json.RawMessage, kept []string, err error) {
+// StartUses are the calls of StartNames, of those with an argument of which values are
+// recorded no more than these values: threads and processes without new namespaces, and
+// what runc, crun, glibc, musl and Go ask of prctl, arch_prctl and ioctl.
+func StartUses(abi syscalls.ABI) (uses []Use) {
+	for _, name := range startNames {
+		u, ok := startArguments[name]
+		if !ok {
+			u = Use{}
+		}
+		u.Name = name
+		u.Arg = max(0, slices.IndexFunc(abi.Params(name), func(p syscalls.Param) bool { return p.Name == startParameters[name] }))
+		uses = append(uses, u)
+	}
+	return uses
+}
+
+var startParameters = map[string]string{"clone": "clone_flags", "prctl": "option", "ioctl": "cmd", "arch_prctl": "option"}
+
+// startArguments are values of include/uapi/linux/prctl.h, asm-generic/ioctls.h and
+// arch/x86/include/uapi/asm/prctl.h.
+var startArguments = map[string]Use{
+	"clone": {Without: 0x7e020000}, // CLONE_NEW*
+	"prctl": {Values: []uint32{
+		1, 8, 15, 22, 23, 24, // PR_SET_PDEATHSIG, _KEEPCAPS, _NAME, _SECCOMP, PR_CAPBSET_READ, _DROP
+		36, 38, 47, 0x53564d41, // PR_SET_CHILD_SUBREAPER, _NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_SET_VMA
+	}},
+	"ioctl":      {Values: []uint32{0x5401, 0x5413, 0x5421, 0x5451}}, // TCGETS, TIOCGWINSZ, FIONBIO, FIOCLEX
+	"arch_prctl": {Values: []uint32{0x1002, 0x3001, 0x5005}},         // ARCH_SET_FS, _CET_STATUS, _SHSTK_STATUS
+}
+
+// Extended returns the profile with calls allowed that it says nothing of: those that it
+// names, and allows only in part or not at all, stay as they are, and are returned as
+// kept where it does not allow them whatever their arguments. Only an OCI or a Docker
+// profile can be extended.
+func (p *Profile) Extended(uses []Use) (extended map[string]json.RawMessage, kept []string, err error) {
 	if p.format != OCI && p.format != Docker {
 		return nil, nil, fmt.Errorf("extend a profile: it is %v: want one of OCI or of Docker", p.format)
 	}
@@ -78,16 +179,17 @@ func (p *Profile) Extended(names []string) (extended map[string]json.RawMessage,
 			allowed[name] = allowed[name] || executes(e.Action) && len(e.Args) == 0
 		}
 	}
-	var add []string
-	for _, name := range sortedNames(names) {
+	var add []Use
+	for _, u := range uses {
 		switch {
-		case !named[name] && executes(read.DefaultAction):
-		case !named[name]:
-			add = append(add, name)
-		case !allowed[name]:
-			kept = append(kept, name)
+		case !named[u.Name] && executes(read.DefaultAction):
+		case !named[u.Name]:
+			add = append(add, u)
+		case !allowed[u.Name] && u.Errno == 0:
+			kept = append(kept, u.Name)
 		}
 	}
+	kept = sortedNames(kept)
 	if len(add) == 0 {
 		return extended, kept, nil
 	}
@@ -97,11 +199,14 @@ func (p *Profile) Extended(names []string) (extended map[string]json.RawMessage,
 			return nil, nil, err
 		}
 	}
-	entry, err := json.Marshal(LinuxSyscall{Names: add, Action: "SCMP_ACT_ALLOW"})
-	if err != nil {
-		return nil, nil, err
+	for _, e := range allow(add) {
+		entry, err := json.Marshal(e)
+		if err != nil {
+			return nil, nil, err
+		}
+		entries = append(entries, entry)
 	}
-	extended["syscalls"], err = json.Marshal(append(entries, entry))
+	extended["syscalls"], err = json.Marshal(entries)
 	return extended, kept, err
 }
 

@@ -221,6 +221,33 @@ func TestRecordedProfile(t *testing.T) {
 	}
 }
 
+// TestRecordedArguments starts pods under a profile that holds arguments to the values
+// that were recorded, by each runtime: with others, calls are refused.
+func TestRecordedArguments(t *testing.T) {
+	const socket, unixSocket, vsock = "41", "41,1,1", "41,40,1"
+	text := record(t, func() {
+		execute(t, "a", "main", "count", "-n", "1", unixSocket)
+		execute(t, "a", "main", "count", "-n", "1", "135,0xffffffff") // personality, which only tells
+	}, true, "a", "-o", "profile", "--arguments")
+	name := localhost(t, "arguments.json", text)
+	for _, runtime := range []string{"", "crun"} {
+		for _, node := range []string{"node-a", "node-b"} {
+			p := under(pod("arguments-"+node+runtime, node, "call", unixSocket, socket, vsock, "135,0xffffffff", "135,8",
+				// What is above 32 bits, the kernel does not look at.
+				"41,0x700000001,1", "41,0x700000028,1",
+				// A thread's flags are a thread's, and those of a user namespace are not;
+				// and clone3 is not there.
+				"56,0x10000011", "435"), name)
+			if runtime != "" {
+				p.Spec.RuntimeClassName = &runtime
+			}
+			if got, want := fmt.Sprint(made(t, p, 9)), "[ok EPERM EPERM ok EPERM ok EPERM EPERM ENOSYS]"; got != want {
+				t.Errorf("%s %s: %s, want %s", node, runtime, got, want)
+			}
+		}
+	}
+}
+
 // TestRecordInput has what cannot be recorded.
 func TestRecordInput(t *testing.T) {
 	failed(t, seccomp(t, "record", "a", "--duration", "0"), "--duration 0s")

@@ -29,12 +29,18 @@ func localhost(t *testing.T, name, content string) string {
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	install := exec.Command("go", "run", ".", "profile", path)
-	install.Dir = filepath.Join(root(), "hack", "cluster")
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("install the profile: %v\n%s", err, out)
-	}
+	clusterTool(t, "profile", path)
 	return name
+}
+
+// clusterTool runs hack/cluster, of the clone that has brought the cluster up.
+func clusterTool(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"run", "."}, args...)...)
+	cmd.Dir = filepath.Join(filepath.Dir(filepath.Dir(cluster.Kubeconfig)), "hack", "cluster")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("hack/cluster %s: %v\n%s", args[0], err, out)
+	}
 }
 
 // under returns a pod's copy under a Localhost profile.

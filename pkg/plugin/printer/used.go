@@ -2,9 +2,11 @@ package printer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -23,6 +25,9 @@ type UsedProfile struct {
 	Base *profile.Profile
 	// Start adds what a container calls at its start and no recording has seen.
 	Start bool
+	// Arguments has calls allowed only with the values that arguments had, where all of
+	// them are known.
+	Arguments bool
 	// Resource has it written as a SeccompProfile of the Security Profiles Operator.
 	Resource bool
 	// Warn is told what the profile lacks.
@@ -37,11 +42,7 @@ func (u UsedProfile) PrintObj(obj runtime.Object, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	names, abis, err := u.used(items)
-	if err != nil {
-		return err
-	}
-	text, err := u.profile(names, abis)
+	text, err := u.profile(items)
 	if err != nil {
 		return err
 	}
@@ -66,9 +67,9 @@ func recordings(obj runtime.Object) ([]v1alpha1.Recording, error) {
 	return nil, fmt.Errorf("write a profile of %T: it holds no recording", obj)
 }
 
-// used are the names of the calls that were made, and in which ABIs: the machine's
-// own first.
-func (u UsedProfile) used(items []v1alpha1.Recording) (names []string, abis []syscalls.ABI, err error) {
+// Used is what was called, in which ABIs: the machine's own first.
+func (u UsedProfile) Used(items []v1alpha1.Recording) (uses []profile.Use, abis []syscalls.ABI, err error) {
+	var names []string
 	var nameless int64
 	for _, r := range items {
 		if r.Source.Arch != items[0].Source.Arch {
@@ -84,7 +85,7 @@ func (u UsedProfile) used(items []v1alpha1.Recording) (names []string, abis []sy
 		}
 		for _, c := range r.Calls {
 			if c.Syscall == "" {
-				nameless += c.Count
+				nameless = plus(nameless, c.Count)
 				continue
 			}
 			abi, err := syscalls.ParseABI(c.ABI)
@@ -106,14 +107,90 @@ func (u UsedProfile) used(items []v1alpha1.Recording) (names []string, abis []sy
 	if len(names) == 0 {
 		return nil, nil, fmt.Errorf("write a profile of %s: no calls were recorded", container(items[0].Source))
 	}
+	uses = profile.Uses(names)
+	if u.Arguments {
+		uses = u.held(uses, items)
+	}
 	if u.Start {
-		for _, name := range profile.StartNames() {
-			if slices.ContainsFunc(abis, func(abi syscalls.ABI) bool { _, ok := abi.Number(name); return ok }) {
-				names = append(names, name)
+		uses = u.started(uses, abis)
+	}
+	return uses, abis, nil
+}
+
+// maxHeld is to how many values an argument is held at most: each takes filters some
+// instructions.
+const maxHeld = 64
+
+// held holds the calls to the values that arguments had, where each call's was kept.
+func (u UsedProfile) held(uses []profile.Use, items []v1alpha1.Recording) []profile.Use {
+	for i := range uses {
+		name := uses[i].Name
+		var calls, kept int64
+		arg := -1
+		var values []uint32
+		for _, r := range items {
+			for _, c := range r.Calls {
+				if c.Syscall == name {
+					calls = plus(calls, c.Count)
+				}
+			}
+			for _, v := range r.Values {
+				if v.Syscall != name {
+					continue
+				}
+				abi, err := syscalls.ParseABI(v.ABI)
+				n, parse := strconv.ParseUint(v.Value, 0, 32)
+				at := slices.IndexFunc(abi.Params(name), func(p syscalls.Param) bool { return p.Name == v.Parameter })
+				if err != nil || parse != nil || at < 0 || arg >= 0 && at != arg {
+					continue // and so not all are kept
+				}
+				arg, kept, values = at, plus(kept, v.Count), append(values, uint32(n))
 			}
 		}
+		slices.Sort(values)
+		values = slices.Compact(values)
+		switch {
+		case arg < 0:
+		case kept != calls:
+			u.Warn(fmt.Errorf("%s: of %d calls, the argument's value was kept of %d: the profile allows it whatever its arguments", name, calls, kept))
+		case len(values) > maxHeld:
+			u.Warn(fmt.Errorf("%s: its argument had %d values, more than the %d that a profile is made to list: it allows it whatever its arguments", name, len(values), maxHeld))
+		default:
+			uses[i].Arg, uses[i].Values = arg, values
+		}
 	}
-	return names, abis, nil
+	if slices.ContainsFunc(uses, func(u profile.Use) bool { return u.Name == "clone3" }) {
+		u.Warn(errors.New("clone3 was called, and is allowed: its flags are in memory, where no filter looks, so that what clone is held to stops nobody"))
+	}
+	return uses
+}
+
+// started adds what a container calls at its start, in the ABIs that have it.
+func (u UsedProfile) started(uses []profile.Use, abis []syscalls.ABI) []profile.Use {
+	start := profile.Uses(profile.StartNames())
+	if u.Arguments && len(abis) > 0 {
+		start = profile.StartUses(abis[0])
+	}
+	for _, s := range start {
+		i := slices.IndexFunc(uses, func(used profile.Use) bool { return used.Name == s.Name })
+		switch {
+		case !slices.ContainsFunc(abis, func(abi syscalls.ABI) bool { _, ok := abi.Number(s.Name); return ok }):
+		case i < 0 && u.Arguments && s.Name == "clone3":
+			// Libraries try it first, and do with clone where there is none.
+			s.Errno, _ = abis[0].ErrnoNumber("ENOSYS")
+			uses = append(uses, s)
+		case i < 0:
+			uses = append(uses, s)
+		case uses[i].Values != nil && s.Values == nil && s.Without == 0:
+			uses[i].Values = nil
+		case uses[i].Values != nil:
+			uses[i].Without = s.Without
+			uses[i].Values = slices.Concat(uses[i].Values, s.Values)
+			slices.Sort(uses[i].Values)
+			uses[i].Values = slices.Compact(uses[i].Values)
+		}
+	}
+	return uses
 }
 
 // lacks tells what of a recording a profile does not have that allows names.
@@ -132,11 +209,15 @@ func (u UsedProfile) lacks(r v1alpha1.Recording, names []string) {
 	}
 }
 
-func (u UsedProfile) profile(names []string, abis []syscalls.ABI) ([]byte, error) {
-	if u.Base == nil {
-		return profile.Allowing(names, abis).JSON(), nil
+func (u UsedProfile) profile(items []v1alpha1.Recording) ([]byte, error) {
+	uses, abis, err := u.Used(items)
+	if err != nil {
+		return nil, err
 	}
-	extended, kept, err := u.Base.Extended(names)
+	if u.Base == nil {
+		return profile.Allowing(uses, abis).JSON(), nil
+	}
+	extended, kept, err := u.Base.Extended(uses)
 	if err != nil {
 		return nil, err
 	}

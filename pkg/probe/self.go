@@ -52,7 +52,10 @@ func (c *collector) self(ctx context.Context) error {
 		s.Mode, s.Effective = wire.Mode(self.Seccomp), wire.Caps(self.Effective)
 		s.X32 = self.Seccomp == 0 && x32()
 	}
-	s.Label = c.fs.Label(pid)
+	var err error
+	if s.Label, err = c.fs.Label(pid); err != nil {
+		s.LabelError = err.Error()
+	}
 	s.HostUsers, _ = c.fs.AllUsers(pid)
 	s.Cgroup, _ = c.fs.CgroupVersion()
 	if scope, ok := c.fs.PtraceScope(); ok {

@@ -54,13 +54,20 @@ func TestCredentials(t *testing.T) {
 			{ended, "", []string{"your credentials could not be had: exec: executable sh failed with exit code 3; log in"}},
 			{missing, "", []string{"executable no-such-helper not found; log in"}},
 			{cluster.Kubeconfig, "--as=nobody", []string{"you are not allowed to ", "; ask for that permission; `kubectl "}},
-			{cluster.Kubeconfig, "--tls-server-name=nobody", []string{"certificate is valid for", "kubectl config view --minify"}},
+			{cluster.Kubeconfig, "--tls-server-name=nobody", []string{"certificate is valid for", "`kubectl --kubeconfig=" + cluster.Kubeconfig + " config view --minify`"}},
 		} {
 			r := begin(t, test.kubeconfig, strings.Fields(command+" "+test.flags)...).wait()
 			failed(t, r, test.say...)
 			if !strings.HasPrefix(r.stderr, "error: ") || strings.Count(r.stderr, "\n") != 1 {
 				t.Errorf("%s %s: not one line: %s", command, test.flags, r.stderr)
 			}
+		}
+	}
+	// Doctor checks nothing then: that is none of its findings.
+	for _, kubeconfig := range []string{expired, ended, missing} {
+		r := begin(t, kubeconfig, "doctor", "--no-headers").wait()
+		if r.code != 2 || !strings.Contains(r.stdout, "unknown ") || !strings.Contains(r.stdout, "log in") || !strings.Contains(r.stderr, "1 of 1 checks could not be made") {
+			t.Errorf("doctor: exit code %d, %s%s", r.code, r.stdout, r.stderr)
 		}
 	}
 	nothingLeft(t, metav1.NamespaceAll)

@@ -83,7 +83,7 @@ func TestBadInput(t *testing.T) {
 		"no pod":           {[]string{"nobody"}, []string{"pod " + ns + "/nobody", "get pods"}},
 		"no container":     {[]string{"a:nobody"}, []string{`"nobody"`, "it has: main"}},
 		"no workload":      {[]string{"deploy/nobody"}, []string{"nobody"}},
-		"no type":          {[]string{"nobody/a"}, []string{"kubectl api-resources"}},
+		"no type":          {[]string{"nobody/a"}, []string{"see `kubectl --kubeconfig=" + cluster.Kubeconfig + " api-resources`"}},
 		"no operand":       {[]string{"a/b/c/d"}, []string{"NAMESPACE/TYPE/NAME"}},
 		"Pending":          {[]string{"pending"}, []string{"Pending"}},
 		"Failed":           {[]string{"ended"}, []string{"the pod has ended: Failed"}},

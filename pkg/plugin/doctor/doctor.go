@@ -134,11 +134,12 @@ func (d *diagnosis) server(ctx context.Context) bool {
 	began := time.Now()
 	version, err := d.serverVersion(ctx)
 	if err != nil {
-		remedy := "see `" + d.kubectl() + " cluster-info`, and which cluster `" + d.kubectl() + " config current-context` is"
+		said, remedy := failure.Clip(err.Error()), "see `"+d.kubectl()+" cluster-info`, and which cluster `"+d.kubectl()+" config current-context` is"
 		if f := new(failure.Error); errors.As(failure.Request{Verb: "get", Resource: "/version", Kubectl: d.Options.Kubectl}.Of("", err), &f) && errors.Is(f, failure.ErrForbidden) {
-			remedy = f.Remedy
+			said, remedy = f.Said, f.Remedy
 		}
-		d.failed(v1alpha1.CheckAPIServer, "", failure.Clip(err.Error()), remedy)
+		// It is not known of anything whether it would work.
+		d.add(v1alpha1.Check{Name: v1alpha1.CheckAPIServer, Status: v1alpha1.CheckUnknown, Message: said, Remedy: remedy})
 		return false
 	}
 	d.add(v1alpha1.Check{Name: v1alpha1.CheckAPIServer, Status: v1alpha1.CheckOK,

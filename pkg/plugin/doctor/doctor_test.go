@@ -293,11 +293,11 @@ func TestCluster(t *testing.T) {
 		probes      bool
 	}{
 		"no credentials": {path: "/version", code: 401, message: "Unauthorized",
-			check: v1alpha1.CheckAPIServer, status: v1alpha1.CheckFailed, say: "provide credentials", remedy: "log in again"},
+			check: v1alpha1.CheckAPIServer, status: v1alpha1.CheckUnknown, say: "the API server does not accept your credentials", remedy: "log in again"},
 		"something else": {path: "/version", code: 200,
-			check: v1alpha1.CheckAPIServer, status: v1alpha1.CheckFailed, say: "what answers is no API server", remedy: "`kubectl cluster-info`"},
+			check: v1alpha1.CheckAPIServer, status: v1alpha1.CheckUnknown, say: "what answers is no API server", remedy: "`kubectl cluster-info`"},
 		"no answer": {path: "/version", code: 503, message: "etcd is away",
-			check: v1alpha1.CheckAPIServer, status: v1alpha1.CheckFailed, say: "currently unable to handle the request", remedy: "`kubectl cluster-info`"},
+			check: v1alpha1.CheckAPIServer, status: v1alpha1.CheckUnknown, say: "currently unable to handle the request", remedy: "`kubectl cluster-info`"},
 		"no reviews": {path: "selfsubjectaccessreviews", code: 403, message: `selfsubjectaccessreviews.authorization.k8s.io is forbidden: User "jane" cannot create resource`,
 			check: v1alpha1.CheckRBACTargets, status: v1alpha1.CheckUnknown, say: "you are not allowed to create selfsubjectaccessreviews", probes: true},
 		"may not create": {denied: "create pods",

@@ -103,6 +103,11 @@ func (d *diagnosis) privileges(n node, s *wire.Self) {
 		return
 	}
 	said := "the probe has the capabilities that it needs, and runs under no seccomp filter"
+	const tell = "see whether read-filter and runtime-default hold; if not, let the probe run unconfined"
+	if s.LabelError != "" {
+		d.warning(v1alpha1.CheckPrivileges, n.name, said+", but whether a security module confines it is not known: "+s.LabelError, tell)
+		return
+	}
 	if s.Label == "" || s.Label == "unconfined" || strings.Contains(s.Label, ":spc_t:") {
 		if s.Label != "" {
 			said += ", label " + s.Label
@@ -111,7 +116,7 @@ func (d *diagnosis) privileges(n node, s *wire.Self) {
 		return
 	}
 	d.warning(v1alpha1.CheckPrivileges, n.name, said+", and a security module has it under "+s.Label+": that may keep it from reading others",
-		"see whether read-filter and runtime-default hold; if not, let the probe run unconfined")
+		tell)
 }
 
 // ptraceScope checks Yama's setting: 3 lets nobody trace, until the machine boots

@@ -32,10 +32,12 @@ func TestNodeChecks(t *testing.T) {
 		"no capabilities": {func(r *report.Report) { r.Self.Effective = 0xa80425fb &^ 2 }, v1alpha1.CheckPrivileges, v1alpha1.CheckFailed, "it lacks CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE and CAP_SYS_ADMIN", "", nil},
 		"DAC_OVERRIDE":    {func(r *report.Report) { r.Self.Effective = 0x280002 }, v1alpha1.CheckPrivileges, v1alpha1.CheckOK, "the capabilities that it needs", "", nil},
 		"AppArmor":        {func(r *report.Report) { r.Self.Label = "cri-containerd.apparmor.d (enforce)" }, v1alpha1.CheckPrivileges, v1alpha1.CheckWarning, "under cri-containerd.apparmor.d (enforce)", "unconfined", nil},
-		"unconfined":      {func(r *report.Report) { r.Self.Label = "unconfined" }, v1alpha1.CheckPrivileges, v1alpha1.CheckOK, "label unconfined", "", nil},
-		"SELinux":         {func(r *report.Report) { r.Self.Label = "system_u:system_r:spc_t:s0" }, v1alpha1.CheckPrivileges, v1alpha1.CheckOK, "spc_t", "", nil},
-		"ptrace_scope":    {func(r *report.Report) { r.Self.PtraceScope = new(3) }, v1alpha1.CheckPtraceScope, v1alpha1.CheckFailed, "ptrace_scope is 3: nobody may trace", "boot the node", nil},
-		"no Yama":         {func(r *report.Report) { r.Self.PtraceScope = nil }, v1alpha1.CheckPtraceScope, v1alpha1.CheckOK, "no Yama", "", nil},
+		"no label": {func(r *report.Report) { r.Self.LabelError = "read the security label of pid 7: permission denied" }, v1alpha1.CheckPrivileges, v1alpha1.CheckWarning,
+			"whether a security module confines it is not known: read the security label of pid 7: permission denied", "read-filter", nil},
+		"unconfined":   {func(r *report.Report) { r.Self.Label = "unconfined" }, v1alpha1.CheckPrivileges, v1alpha1.CheckOK, "label unconfined", "", nil},
+		"SELinux":      {func(r *report.Report) { r.Self.Label = "system_u:system_r:spc_t:s0" }, v1alpha1.CheckPrivileges, v1alpha1.CheckOK, "spc_t", "", nil},
+		"ptrace_scope": {func(r *report.Report) { r.Self.PtraceScope = new(3) }, v1alpha1.CheckPtraceScope, v1alpha1.CheckFailed, "ptrace_scope is 3: nobody may trace", "boot the node", nil},
+		"no Yama":      {func(r *report.Report) { r.Self.PtraceScope = nil }, v1alpha1.CheckPtraceScope, v1alpha1.CheckOK, "no Yama", "", nil},
 		"checkpoint": {func(r *report.Report) {
 			r.Self.Unread = &wire.Problem{Code: wire.CodeUnsupported, Op: "ptrace get filter", Errno: "EINVAL", Detail: "the kernel has no PTRACE_SECCOMP_GET_FILTER", Remedy: "it must be built with CONFIG_CHECKPOINT_RESTORE"}
 		}, v1alpha1.CheckReadFilter, v1alpha1.CheckFailed, "EINVAL: the kernel has no PTRACE_SECCOMP_GET_FILTER", "it must be built with CONFIG_CHECKPOINT_RESTORE", nil},

@@ -2,20 +2,25 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Label returns what a security module calls a process: an AppArmor profile and its
 // mode, or an SELinux context (proc_pid_attr(5)); "" if there is none.
-func (fsys FS) Label(pid int) string {
-	// Without a module that has labels this is EINVAL.
+func (fsys FS) Label(pid int) (string, error) {
 	text, err := fsys.readAccess(pid, "attr", "current")
-	if err != nil {
-		return ""
+	switch {
+	case errors.Is(err, syscall.EINVAL), errors.Is(err, ErrGone):
+		// No module has labels (security_getprocattr), or the kernel has no modules.
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read the security label of pid %d: %w", pid, err)
 	}
-	return string(bytes.TrimRight(text, "\x00\n"))
+	return string(bytes.TrimRight(text, "\x00\n")), nil
 }
 
 // PtraceScope returns Yama's kernel.yama.ptrace_scope, from 0 to 3 (ptrace(2));

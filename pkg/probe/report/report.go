@@ -215,6 +215,7 @@ func (b *builder) add(m wire.Message) error {
 		m.KubeletRoot, m.Detail = clip(m.KubeletRoot, maxText), clip(m.Detail, maxText)
 		b.report.Node = m
 	case *wire.Self:
+		m.LabelError = clip(m.LabelError, maxText)
 		if m.Label = clip(m.Label, maxText); m.Unread != nil {
 			clipProblem(m.Unread)
 		}

@@ -238,7 +238,7 @@ func TestReadConfiguration(t *testing.T) {
 		ms[3].(*wire.Target).Comm = long
 		return append(ms, &wire.Config{Target: id, Path: long, Runtime: long, Gzip: wire.Compress([]byte("{}"))},
 			&wire.File{Target: id, Path: long, Gzip: wire.Compress([]byte("x"))}, &wire.Node{KubeletRoot: long, Detail: long},
-			&wire.Self{Label: long, Unread: &wire.Problem{Code: "internal", Detail: long}})
+			&wire.Self{Label: long, LabelError: long, Unread: &wire.Problem{Code: "internal", Detail: long}})
 	})
 	r, err := Read(t.Context(), strings.NewReader(text), "run")
 	if err != nil {
@@ -249,7 +249,7 @@ func TestReadConfiguration(t *testing.T) {
 		t.Fatalf("configuration %v, file %v, node %v", target.Config, target.File, r.Node)
 	}
 	for i, got := range []string{target.Comm, target.Config.Path, target.Config.Runtime, target.File.Path, r.Node.KubeletRoot, r.Node.Detail,
-		r.Self.Label, r.Self.Unread.Detail} {
+		r.Self.Label, r.Self.LabelError, r.Self.Unread.Detail} {
 		if len(got) > 1024 || got == "" {
 			t.Errorf("text %d has %d bytes", i, len(got))
 		}

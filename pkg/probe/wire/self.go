@@ -10,6 +10,8 @@ type Self struct {
 	// Label is what a security module calls it (/proc/PID/attr/current): an AppArmor
 	// profile and its mode, or an SELinux context; "" without one.
 	Label string `json:"label,omitempty"`
+	// LabelError is why that could not be read; "" if it could.
+	LabelError string `json:"labelError,omitempty"`
 	// HostPID tells that who started the probe's container is in its PID namespace,
 	// which is the node's then.
 	HostPID bool `json:"hostPid,omitempty"`

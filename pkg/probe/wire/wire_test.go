@@ -61,7 +61,7 @@ func sample() []Message {
 		&File{Target: "containerd://0123", Path: "/var/lib/kubelet/seccomp/web.json", ModifiedNS: 1795521392601432352, Gzip: Compress([]byte("{}"))},
 		&Node{SeccompDefault: new(bool), KubeletRoot: "/var/lib/kubelet", Detail: "none"},
 		&Self{
-			Mode: ModeFilter, Effective: 0xa80425fb, Label: "cri-containerd.apparmor.d (enforce)", HostPID: true, HostUsers: true, PtraceScope: new(int),
+			Mode: ModeFilter, Effective: 0xa80425fb, Label: "cri-containerd.apparmor.d (enforce)", LabelError: "EACCES", HostPID: true, HostUsers: true, PtraceScope: new(int),
 			Cgroup: 2, X32: true, BTF: true, Unread: &Problem{Code: CodePermission, Op: "ptrace seize", Errno: "EPERM"}, StoppedNS: 51000,
 		},
 		&Began{BeganNS: 1795521392601432352},

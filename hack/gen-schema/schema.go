@@ -157,7 +157,7 @@ func (p *pkg) of(t ast.Expr) (schema, error) {
 		return schema{Type: "array", Items: &items}, err
 	case *ast.SelectorExpr:
 		switch {
-		case isSelector(t, "metav1", "Time"):
+		case isSelector(t, "metav1", "Time"), isSelector(t, "metav1", "MicroTime"):
 			return schema{Type: "string", Format: "date-time"}, nil
 		case isSelector(t, "metav1", "Duration"):
 			return schema{Type: "string"}, nil // as Go writes it: 1.5s

@@ -95,6 +95,7 @@ func operandCompletions(cluster complete.Cluster) map[string]cobra.CompletionFun
 		"explain": completeExplain(sources(1)),
 		"verify":  pods,
 		"record":  pods,
+		"denials": pods,
 		"list":    podsAndNodes,
 		"merge": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault

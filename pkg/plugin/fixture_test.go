@@ -99,6 +99,7 @@ type fakeCluster struct {
 	away        map[string]error // why nodes are not ready
 	// found are targets that nobody asked for.
 	found []fakePod
+	flags *probeFlags // of Probe
 }
 
 type fakePod struct {
@@ -115,6 +116,8 @@ type fakePod struct {
 	config   *wire.Config
 	file     *wire.File
 	recorded *wire.Recorded
+	denials  []report.Denial
+	denied   *wire.Denied
 	started  int64
 }
 
@@ -185,6 +188,12 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 		add := func(id string, pod fakePod) {
 			c.asked = append(c.asked, id)
 			r.Targets[id] = pod.target(id)
+			for _, d := range pod.denials {
+				if c.flags.denied != nil {
+					d.Target = id
+					c.flags.denied(request.Node, r, d)
+				}
+			}
 		}
 		for _, container := range request.Containers {
 			for _, pods := range c.pods {
@@ -221,7 +230,7 @@ func (c *fakeCluster) Probe(_ context.Context, requests []probepod.Request) (map
 func (p fakePod) target(id string) *report.Target {
 	t := &report.Target{
 		Target:   wire.Target{ID: id, PID: 4000 + len(p.name), Processes: 1, Threads: 3, Compat: p.compat, StartedNS: p.started},
-		Problems: p.problems, Config: p.config, File: p.file, Recorded: p.recorded,
+		Problems: p.problems, Config: p.config, File: p.file, Recorded: p.recorded, Denials: p.denials, Denied: p.denied,
 	}
 	subject := &report.State{State: wire.State{
 		Subject: true, Mode: p.subject, FilterCount: len(p.stack), Stack: wire.NoStack, Capabilities: root,
@@ -247,7 +256,10 @@ func (p fakePod) target(id string) *report.Target {
 func plugin(c *fakeCluster, args ...string) (code int, stdout, stderr string) {
 	var out, errOut bytes.Buffer
 	common := newCommon(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
-	common.connect = func(*probeFlags) (Resolver, Prober, error) { return c, c, nil }
+	common.connect = func(f *probeFlags) (Resolver, Prober, error) {
+		c.flags = f
+		return c, c, nil
+	}
 	code = run(common, append([]string{"/opt/bin/kubectl-seccomp"}, args...))
 	return code, out.String(), errOut.String()
 }

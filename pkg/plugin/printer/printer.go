@@ -62,6 +62,10 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 		out.recordings([]v1alpha1.Recording{*obj}, h)
 	case *v1alpha1.RecordingList:
 		out.recordings(obj.Items, h)
+	case *v1alpha1.Denial:
+		out.denial(obj, h)
+	case *v1alpha1.DenialList:
+		out.denials(obj, h)
 	case *v1alpha1.Cleanup:
 		out.cleanup(obj)
 	case *v1alpha1.Diagnosis:

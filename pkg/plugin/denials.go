@@ -74,7 +74,7 @@ are looked at. Nodes need Linux 5.15 or later with BTF, on amd64 or arm64.`,
 			`# Why does web fail with EPERM?`,
 			`kubectl seccomp denials web`,
 			`# All pods of a deployment, each call as it happens, until Ctrl-C`,
-			`kubectl seccomp denials deploy/web --follow`,
+			`kubectl seccomp denials deploy/web --follow --duration 1h`,
 			`# The same for programs, an object a line`,
 			`kubectl seccomp denials -l app=web --follow --duration 1m -o json`),
 		RunE: func(cmd *cobra.Command, args []string) error {

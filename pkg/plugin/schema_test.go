@@ -77,11 +77,15 @@ func TestSchemaOfAnswers(t *testing.T) {
 		"explain key add_key", "explain vsock socket", "explain vsock socket AF_VSOCK", "explain free read", "explain vsock 999",
 		"list key strict threads", "version",
 		"verify ok crun privileged lost edited threads gone", "list ok crun threads not-applied",
+		"denials many", "denials none", "denials few --follow",
 	} {
 		for _, format := range []string{"json", "yaml"} {
 			c := pods()
 			if strings.HasPrefix(args, "verify") || strings.HasPrefix(args, "list ok") {
 				c = verified(t)
+			}
+			if strings.HasPrefix(args, "denials") {
+				c = refusedCluster()
 			}
 			_, stdout, stderr := plugin(c, append(strings.Fields(args), "-o", format)...)
 			kind, err := validate(schema, stdout)
@@ -107,7 +111,7 @@ func TestSchemaOfAnswers(t *testing.T) {
 		}
 		seen[kind] = true
 	}
-	for _, kind := range []string{"Cleanup", "Diagnosis", "Dump", "DumpList", "Diff", "Explanation", "ConfinementList", "Verification", "Version"} {
+	for _, kind := range []string{"Cleanup", "Diagnosis", "Denial", "DenialList", "Dump", "DumpList", "Diff", "Explanation", "ConfinementList", "Verification", "Version"} {
 		if !seen[kind] {
 			t.Errorf("no %s was held against the schema", kind)
 		}

@@ -86,11 +86,11 @@ func TestExamples(t *testing.T) {
 
 var (
 	// exitsWithOne are the commands whose exit code 1 is an answer.
-	exitsWithOne = regexp.MustCompile(`seccomp (diff|verify)\b|seccomp doctor .*--as jane`)
+	exitsWithOne = regexp.MustCompile(`seccomp (diff|verify|denials)\b|seccomp doctor .*--as jane`)
 	// duration is how long an example records: a test has no hour.
 	duration = regexp.MustCompile(`--duration \S+`)
 	// silent are lines that print nothing where the test can see it.
-	silent = regexp.MustCompile(`^(source|ln) | >|jsonpath=|seccomp cleanup\b`)
+	silent = regexp.MustCompile(`^(source|ln) | >|jsonpath=|seccomp cleanup\b| --follow\b`)
 )
 
 // helpExamples are the examples of the help texts.

@@ -29,7 +29,11 @@ func TestDeepCopyObject(t *testing.T) {
 
 // fill sets everything in v to something other than zero.
 func fill(v reflect.Value) {
-	if t, ok := v.Addr().Interface().(*metav1.Time); ok {
+	switch t := v.Addr().Interface().(type) {
+	case *metav1.Time:
+		t.Time = time.Unix(7, 0)
+		return
+	case *metav1.MicroTime:
 		t.Time = time.Unix(7, 0)
 		return
 	}

@@ -273,7 +273,7 @@ func alikeDenials(list []*v1alpha1.Denial) (items []v1alpha1.Denial) {
 		if !ok {
 			at[k] = len(items)
 			one := d.DeepCopy()
-			one.TypeMeta, one.Count = metav1.TypeMeta{}, 1
+			one.Count = 1
 			items = append(items, *one)
 			continue
 		}

@@ -65,7 +65,7 @@ func fill(v reflect.Value) {
 
 // visit calls f with the address behind every pointer and slice in v.
 func visit(v reflect.Value, f func(uintptr, reflect.Type)) {
-	if v.Type() == reflect.TypeFor[metav1.Time]() {
+	if typ := v.Type(); typ == reflect.TypeFor[metav1.Time]() || typ == reflect.TypeFor[metav1.MicroTime]() {
 		return // a value, for all that points to its time zone
 	}
 	switch v.Kind() {

@@ -73,6 +73,7 @@ func (c *common) flagValues(cluster complete.Cluster) map[string]func(word strin
 		"image-pull-secret": none,
 		"kernel":            none,
 		"namespace":         names(complete.Namespaces),
+		"node":              names(complete.Nodes),
 		"oci-runtime":       fixed(slices.Sorted(maps.Keys(ociRuntimes))...),
 		"priority-class":    names(complete.PriorityClasses),
 		"probe-namespace":   names(complete.Namespaces),

@@ -55,6 +55,7 @@ type probeFlags struct {
 	keepGoing      bool          // not a flag: whether the command can do without some nodes
 	record         time.Duration // not a flag here: for how long calls are recorded
 	denials        time.Duration // not a flag here: for how long refused calls are looked for
+	finish         chan struct{} // not a flag: closed, it ends that
 	began          func()        // not a flag: called when that begins
 	denied         func(node string, r *report.Report, d report.Denial)
 }
@@ -236,6 +237,7 @@ func (f *probeFlags) options(kubectl string) probepod.Options {
 		KeepGoing:      f.keepGoing,
 		Record:         f.record,
 		Denials:        f.denials,
+		Finish:         f.finish,
 		Began:          f.began,
 		Denied:         f.denied,
 		Keep:           f.keep,

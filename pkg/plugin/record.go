@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,12 +36,20 @@ type recordOptions struct {
 	Prober    Prober
 	Printer   printers.ResourcePrinter
 	Selection target.Selection
+	Nodes     []string      // to record on, whether there is something of the selection or not
+	Finish    chan struct{} // closed: nothing that could be recorded can come any more
+}
+
+// watcher is a Resolver that can also say what comes.
+type watcher interface {
+	Watch(context.Context, target.Selection) (*target.Watch, error)
 }
 
 // recordFlags are those of `record` alone.
 type recordFlags struct {
 	usedFlags
 	duration time.Duration
+	nodes    []string
 }
 
 const (
@@ -56,7 +66,7 @@ func newRecordCommand(c *common, name string) *cobra.Command {
 		Use:                   "record POD | TYPE/NAME... | -l SELECTOR [flags]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Record which system calls containers make",
-		Long: `Count the system calls that running containers make, by ABI and number, for a while
+		Long: `Count the system calls that containers make, by ABI and number, for a while
 or until Ctrl-C, which prints what was seen. Beside them, what filters refused, and
 of arguments that profiles put conditions on, such as the family of a socket, the
 values.
@@ -78,8 +88,9 @@ With --base, a profile is extended: calls that it does not name are added, and w
 it names stays as it is. With --arguments, calls such as socket are allowed only with
 the values of the argument that were seen, where all of them were kept.
 
-Only pods that run when this starts are recorded; a container that restarts meanwhile
-is recorded until it ends. Nodes need Linux 5.12 or later with BTF, on amd64 or arm64.`,
+Pods and containers of the selection that start meanwhile are recorded from their first
+call, on nodes where there was one of its pods at the beginning, and on those of --node.
+Nodes need Linux 5.12 or later with BTF, on amd64 or arm64.`,
 		Example: examples(name,
 			`# What does web call in the next minute?`,
 			`kubectl seccomp record web --duration 1m`,
@@ -102,6 +113,7 @@ is recorded until it ends. Nodes need Linux 5.12 or later with BTF, on amd64 or 
 	probe.add(cmd.Flags())
 	pods.add(cmd.Flags())
 	cmd.Flags().DurationVar(&flags.duration, "duration", defaultRecording, "How long to record at most; Ctrl-C ends it earlier")
+	cmd.Flags().StringSliceVar(&flags.nodes, "node", nil, "Record on these nodes, too: pods that come there, also if none is there yet")
 	flags.usedFlags.add(cmd.Flags())
 	output.add(cmd, "wide", "profile", "seccompprofile")
 	return cmd
@@ -134,6 +146,9 @@ func (o *recordOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 	}
 	probe.keepGoing = true
 	probe.record = flags.duration.Round(time.Millisecond)
+	o.Nodes = flags.nodes
+	o.Finish = make(chan struct{})
+	probe.finish = o.Finish
 	probe.began = func() {
 		fmt.Fprintf(o.ErrOut, "recording for %v; Ctrl-C ends it and prints what was seen\n", probe.record)
 	}
@@ -143,7 +158,12 @@ func (o *recordOptions) Complete(probe *probeFlags, pods *podFlags, output *outp
 
 // Run records, and prints what was recorded.
 func (o *recordOptions) Run(ctx context.Context) error {
-	containers, away, err := o.Resolver.ResolveAll(ctx, o.Selection)
+	// What comes is watched from before it is looked up what is there.
+	watch, err := o.watch(ctx)
+	if err != nil {
+		return err
+	}
+	containers, away, err := o.resolve(ctx, watch != nil)
 	if err != nil {
 		return err
 	}
@@ -152,8 +172,18 @@ func (o *recordOptions) Run(ctx context.Context) error {
 		request := all.on(c.Node)
 		request.Containers = append(request.Containers, c)
 	}
+	for _, node := range o.Nodes {
+		all.on(node)
+	}
+	for i := range all {
+		all[i].New = watch != nil
+	}
 	reports, err := o.Prober.Probe(ctx, all)
-	failed, err := o.incomplete(err)
+	var seen map[string]target.Sighting
+	if watch != nil {
+		seen = watch.Stop()
+	}
+	failed, err := o.incomplete(err, watch != nil)
 	if err != nil {
 		return err
 	}
@@ -177,11 +207,16 @@ func (o *recordOptions) Run(ctx context.Context) error {
 	for _, err := range missing {
 		o.warn(err)
 	}
+	came := o.newcomers(containers, seen, reports)
+	list.Items = append(list.Items, came...)
 	if len(list.Items) == 0 {
+		if len(containers) == 0 {
+			return errors.New("record: nothing of the selection came to " + strings.Join(o.Nodes, ", "))
+		}
 		return fmt.Errorf("record: none of %d containers was recorded", len(containers))
 	}
 	var object runtime.Object = list
-	if len(containers) == 1 {
+	if len(containers)+len(came) == 1 {
 		object = &list.Items[0]
 	}
 	if err := o.Printer.PrintObj(object, o.Out); err != nil {
@@ -190,19 +225,94 @@ func (o *recordOptions) Run(ctx context.Context) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("record: %d of %d containers were not recorded", len(missing), len(containers))
 	}
+	for _, node := range slices.Sorted(maps.Keys(failed)) {
+		if reports[node] != nil {
+			return fmt.Errorf("record: what was called last on node %s is missing: %w", node, failed[node])
+		}
+	}
 	return nil
+}
+
+// watch watches the selection, and has the recording end when nothing can come. Who may
+// not watch records what is there.
+func (o *recordOptions) watch(ctx context.Context) (*target.Watch, error) {
+	w, ok := o.Resolver.(watcher)
+	if _, dry := o.Prober.(*dryProber); !ok || dry {
+		return nil, nil
+	}
+	watch, err := w.Watch(ctx, o.Selection)
+	if errors.Is(err, target.ErrForbidden) {
+		o.warn(fmt.Errorf("containers that start from now on are not recorded: %w", err))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		select {
+		case <-watch.Done():
+			close(o.Finish)
+		case <-ctx.Done():
+		}
+	}()
+	return watch, nil
+}
+
+// resolve looks up what runs of the selection. There may be nothing yet where the nodes
+// are named to which it may come.
+func (o *recordOptions) resolve(ctx context.Context, watched bool) ([]target.Container, map[string]error, error) {
+	for _, node := range o.Nodes {
+		if err := o.Resolver.CheckNode(ctx, node); err != nil {
+			return nil, nil, err
+		}
+	}
+	containers, away, err := o.Resolver.ResolveAll(ctx, o.Selection)
+	if watched && len(o.Nodes) > 0 && (errors.Is(err, target.ErrNotFound) || errors.Is(err, target.ErrNotRunning)) {
+		return nil, nil, nil
+	}
+	return containers, away, err
+}
+
+// newcomers are the recordings of the containers of the selection that came. Those of
+// which there is none are told of.
+func (o *recordOptions) newcomers(there []target.Container, seen map[string]target.Sighting, reports map[string]*report.Report) (list []v1alpha1.Recording) {
+	sightings := slices.SortedFunc(maps.Values(seen), func(a, b target.Sighting) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Name, b.Name), cmp.Compare(a.RestartCount, b.RestartCount), cmp.Compare(a.ID, b.ID))
+	})
+	for _, c := range sightings {
+		if slices.ContainsFunc(there, func(t target.Container) bool { return t.ID == c.ID }) {
+			continue
+		}
+		r := reports[c.Node]
+		_, id, _ := strings.Cut(c.ID, "://")
+		switch {
+		case r != nil && r.Started[id] != nil:
+			m := r.Started[id]
+			out := newRecording(c.Container, m, r)
+			out.Coverage.Start = true
+			list = append(list, *out)
+		case !c.Ran: // before this began, as far as is known
+		case r == nil:
+			o.warn(fmt.Errorf("%s came to node %s, where nothing was recorded: add --node %s", c, c.Node, c.Node))
+		default:
+			o.warn(fmt.Errorf("%s was not recorded: it started before the recording on node %s began, or made no call", c, c.Node))
+		}
+	}
+	return list
 }
 
 // incomplete takes apart the error of a run that goes on when a node fails. That
 // containers ended or restarted meanwhile is a warning: they were recorded until
-// then.
-func (o *recordOptions) incomplete(err error) (failed map[string]error, _ error) {
+// then. Where what comes is watched, it is none: what came in their place was recorded.
+func (o *recordOptions) incomplete(err error, watched bool) (failed map[string]error, _ error) {
 	incomplete := (*probepod.Incomplete)(nil)
 	if !errors.As(err, &incomplete) || error(incomplete) != err {
 		return nil, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(incomplete.Changed)) {
-		o.warn(incomplete.Changed[id])
+		if !watched || !errors.Is(incomplete.Changed[id], target.ErrRestarted) {
+			o.warn(incomplete.Changed[id])
+		}
 	}
 	return incomplete.Failed, nil
 }
@@ -226,17 +336,24 @@ func recordingOf(c target.Container, r *report.Report, why error) (*v1alpha1.Rec
 		}
 		return fail(errors.New("the probe does not say why not"))
 	}
-	out := &v1alpha1.Recording{TypeMeta: v1alpha1.TypeMeta("Recording"), RecordedRun: v1alpha1.RecordedRun{
-		ID: runID(c.ID, t.Recorded.BeganNS), Source: containerSource(c),
-		Began: metav1.NewTime(time.Unix(0, t.Recorded.BeganNS).UTC()), Ended: metav1.NewTime(time.Unix(0, t.Recorded.EndedNS).UTC()),
-		Calls: []v1alpha1.RecordedCall{}, Problems: source.Problems(t.Problems),
-	}}
-	describeNode(&out.Source, r)
+	out := newRecording(c, t.Recorded, r)
+	out.Problems = source.Problems(t.Problems)
 	if s := t.Subject(); s != nil {
 		out.Mode, out.FilterCount = s.Mode.String(), s.FilterCount
 	}
-	fillRecording(out, t.Recorded)
 	return out, nil
+}
+
+// newRecording is what was recorded of a container.
+func newRecording(c target.Container, m *wire.Recorded, r *report.Report) *v1alpha1.Recording {
+	out := &v1alpha1.Recording{TypeMeta: v1alpha1.TypeMeta("Recording"), RecordedRun: v1alpha1.RecordedRun{
+		ID: runID(c.ID, m.BeganNS), Source: containerSource(c),
+		Began: metav1.NewTime(time.Unix(0, m.BeganNS).UTC()), Ended: metav1.NewTime(time.Unix(0, m.EndedNS).UTC()),
+		Calls: []v1alpha1.RecordedCall{},
+	}}
+	describeNode(&out.Source, r)
+	fillRecording(out, m)
+	return out
 }
 
 // runID names a run: of a container, which has a name of its own in the world, by when

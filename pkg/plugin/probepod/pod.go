@@ -177,6 +177,9 @@ func arguments(r Request, o Options, run string) []string {
 	}
 	if o.Record > 0 {
 		args = append(args, "--record", o.Record.String())
+		if r.New {
+			args = append(args, "--record-new")
+		}
 	}
 	if o.Denials > 0 {
 		args = append(args, "--denials", o.Denials.String())

@@ -37,7 +37,9 @@ type probe struct {
 
 	recording bool // the probe has said so; under runner.mu
 	finishing bool // the pod is being deleted so that it ends its recording
-	denials   int  // how many were handed out; under runner.mu
+
+	partial *report.Report // what was read of a recording before the output was cut
+	denials int            // how many were handed out; under runner.mu
 }
 
 func (r *runner) newProbe(request Request) (*probe, error) {
@@ -57,13 +59,17 @@ func (p *probe) permission(verb, subresource string) failure.Request {
 	return failure.Request{Verb: verb, Resource: "pods", Subresource: subresource, Namespace: p.pod.Namespace, Kubectl: p.opts.Kubectl}
 }
 
-// do creates the pod and reads its output. The caller removes the pod.
+// do creates the pod and reads its output. With an error comes what the output had of
+// a recording by then, if it had something. The caller removes the pod.
 func (p *probe) do(ctx context.Context) (*report.Report, error) {
 	if err := p.create(ctx); err != nil {
 		return nil, err
 	}
 	rep, err := p.read(ctx)
 	if err != nil {
+		if p.partial != nil && p.answers(p.partial) == nil {
+			return p.partial, err
+		}
 		return nil, err
 	}
 	if err := p.answers(rep); err != nil {
@@ -261,11 +267,18 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 		next     = time.NewTimer(pollFast)
 		stalled  <-chan time.Time
 		finish   = p.finish
+		gone     error // the pod is, and the end of its log may still come
 	)
 	defer next.Stop()
+	defer func() {
+		if r.cancel != nil {
+			r.cancel()
+			p.keepPartial(<-attempts)
+		}
+	}()
 	try := func() {
-		if r.cancel != nil || r.broken != nil && r.ended == nil {
-			return // one is under way, or the end has to come first
+		if r.cancel != nil || r.broken != nil && r.ended == nil && !p.isRecording() {
+			return // one is under way, or the end has to come first, which is not far
 		}
 		var one context.Context
 		one, r.cancel = context.WithCancel(ctx)
@@ -284,8 +297,10 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 			go p.terminate(ctx)
 
 		case e := <-events:
-			if e.err != nil && p.finishing && errors.Is(e.err, ErrGone) && r.cancel != nil {
-				// Kubelet may still hand on the end of its log.
+			if e.err != nil && p.isRecording() && errors.Is(e.err, ErrGone) && r.cancel != nil {
+				// Whoever deleted it, it was told to end, and kubelet may still hand
+				// on the end of its log.
+				gone = e.err
 				if stalled == nil {
 					stalled = time.After(stallTimeout)
 				}
@@ -321,6 +336,10 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 			r.cancel = nil
 			if a.err == nil {
 				return a.report, nil
+			}
+			p.keepPartial(a)
+			if gone != nil {
+				return nil, gone
 			}
 			wait, err := p.after(&r, a)
 			if err != nil && ctx.Err() == nil {
@@ -359,7 +378,17 @@ func (p *probe) after(r *reading, a attempt) (time.Duration, error) {
 	// Cut, garbled or stalled under way: once the container has ended its whole
 	// log tells for certain.
 	r.broken = a.err
+	if p.isRecording() {
+		return retryInterval, nil // the end can be far: it is followed again
+	}
 	return 0, nil
+}
+
+// keepPartial keeps what an attempt has read of a recording.
+func (p *probe) keepPartial(a attempt) {
+	if a.err != nil && a.report != nil {
+		p.partial = a.report
+	}
 }
 
 // What can be wrong with output: that it was not whole, or not as written, which

@@ -30,6 +30,9 @@ func (p *probe) records() {
 		p.began++
 	}
 	all := first && p.began == p.nodes
+	if p.enough {
+		p.end()
+	}
 	p.mu.Unlock()
 	if all && p.opts.Began != nil {
 		p.opts.Began()
@@ -56,8 +59,32 @@ func (r *runner) finishRecording() bool {
 	if r.began == 0 {
 		return false
 	}
-	close(r.finish)
+	r.end()
 	return true
+}
+
+// finishSoon has all probes end their recordings, once one has begun.
+func (r *runner) finishSoon() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.enough = true; r.began > 0 {
+		r.end()
+	}
+}
+
+// end closes finish, once; under mu.
+func (r *runner) end() {
+	if !r.ending {
+		r.ending = true
+		close(r.finish)
+	}
+}
+
+// isRecording reports whether the probe has said so.
+func (p *probe) isRecording() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.recording
 }
 
 // terminate has kubelet tell the probe to end, by deleting its pod. What the probe

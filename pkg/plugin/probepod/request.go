@@ -22,6 +22,8 @@ type Request struct {
 	// Configs has the report say with what the runtime was told to start each
 	// container, and what kubelet is set to.
 	Configs bool
+	// New has containers recorded that come while calls are, whosever they are.
+	New bool
 	// Self has the report say what the probe finds of itself, and whether it can read
 	// a filter back that it has installed.
 	Self bool
@@ -86,6 +88,9 @@ func (r Request) list() string {
 	}
 	if r.All {
 		names = append(names, "every process")
+	}
+	if r.New {
+		names = append(names, "new containers")
 	}
 	if r.Self {
 		names = append(names, "itself")

@@ -47,6 +47,9 @@ type Options struct {
 	// Namespace, and delete it with them.
 	CreateNamespace bool
 
+	// Finish, if not nil, ends the recording once it is closed, as a signal does.
+	Finish <-chan struct{}
+
 	// Began, if not nil, is called once calls are recorded on all nodes, or refused
 	// ones looked for.
 	Began func()
@@ -128,6 +131,15 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 	ctx, cancel := context.WithTimeoutCause(parent, o.timeout()+o.watch(), ErrTimeout)
 	defer cancel()
 
+	if o.Finish != nil {
+		go func() {
+			select {
+			case <-o.Finish:
+				r.finishSoon()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	if o.watch() == 0 { // all nodes are recorded at the same time
 		g.SetLimit(maxConcurrent)
@@ -189,6 +201,8 @@ type runner struct {
 	nodes  int           // how many there are
 	began  int           // of them, that record calls
 	finish chan struct{} // closed: what is recorded is to be had now
+	ending bool          // it is closed
+	enough bool          // it is to be, once a recording has begun
 
 	keptPods bool // at the end pods were, as Options.Keep says
 

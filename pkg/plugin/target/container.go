@@ -128,12 +128,17 @@ func (r Resolver) running(pod *corev1.Pod, name string) (Container, error) {
 		return Container{}, failure.New(ErrNotRunning, op,
 			"its status has "+failure.Quote(status.ContainerID)+" for a container ID", "run this again in a moment")
 	}
+	return container(pod, spec, status.ContainerID, status.RestartCount), nil
+}
+
+// container is a container of a pod, by its place in the specification.
+func container(pod *corev1.Pod, spec *corev1.Container, id string, restarts int32) Container {
 	return Container{
 		Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID), Workload: madeBy(pod),
-		Name: spec.Name, ID: status.ContainerID, Node: pod.Spec.NodeName,
-		Image: spec.Image, RestartCount: status.RestartCount,
+		Name: spec.Name, ID: id, Node: pod.Spec.NodeName,
+		Image: spec.Image, RestartCount: restarts,
 		Declared: declared(pod, spec),
-	}, nil
+	}
 }
 
 // whyNot says why a container does not run, and what to do.

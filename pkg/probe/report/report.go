@@ -142,7 +142,8 @@ type Events struct {
 	Denied func(*Report, Denial)
 }
 
-// Follow is Read for output that is being written.
+// Follow is Read for output that is being written. If that is cut after something was
+// recorded, what had come by then is returned with the error.
 func Follow(ctx context.Context, r io.Reader, run string, events Events) (*Report, error) {
 	return (&builder{report: Report{Targets: make(map[string]*Target), Started: make(map[string]*wire.Recorded)}, events: events}).read(ctx, wire.NewReader(r, run))
 }
@@ -156,7 +157,9 @@ type builder struct {
 	length   int // of all filters, in instructions
 	stacks   []stack
 	verdicts []*wire.Verdict
-	events   Events
+
+	recordings int // how many have come
+	events     Events
 }
 
 type stack struct {
@@ -182,6 +185,9 @@ func (b *builder) read(ctx context.Context, r *wire.Reader) (*Report, error) {
 			break
 		}
 		if err != nil {
+			if b.recordings > 0 && b.evaluate(context.WithoutCancel(ctx)) == nil {
+				return &b.report, err
+			}
 			return nil, err
 		}
 		if err := b.add(m); err != nil {
@@ -365,6 +371,7 @@ func (b *builder) recorded(m *wire.Recorded) error {
 			return err
 		}
 	}
+	b.recordings++
 	if m.Start {
 		_, id, ok := strings.Cut(m.Target, "://")
 		if !ok {

@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,8 +156,8 @@ func isName(s string) bool { return len(validation.IsDNS1123Subdomain(s)) == 0 }
 // isLabel reports whether a namespace can have a name.
 func isLabel(s string) bool { return len(validation.IsDNS1123Label(s)) == 0 }
 
-// resolveTimeout bounds looking up one operand, unless --request-timeout does: the
-// client itself has no timeout, as it follows logs.
+// resolveTimeout bounds looking up one operand, unless --request-timeout gives each
+// request more.
 const resolveTimeout = 30 * time.Second
 
 // resolver asks the API server, within a time for each operand.
@@ -213,7 +212,7 @@ func (c *common) connectCluster(f *probeFlags) (Resolver, Prober, error) {
 	if c.verbose || terminal.IsTerminal(c.ErrOut) {
 		progress = c.ErrOut
 	}
-	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn, Kubectl: kubectl(c.config)}, cmp.Or(config.Timeout, resolveTimeout)}
+	found := resolver{target.Resolver{Client: client, Getter: c.config, Namespace: namespace, Warn: c.warn, Kubectl: kubectl(c.config)}, max(config.Timeout, resolveTimeout)}
 	options := f.options(kubectl(c.config))
 	options.Notices = c.ErrOut
 	if f.dry() {

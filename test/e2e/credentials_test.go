@@ -98,6 +98,6 @@ func TestCredentialPlugin(t *testing.T) {
 		t.Errorf("exit code %d, stderr %s", r.code, r.stderr)
 	}
 	r := seccomp(t, "dump", "a", "--request-timeout=1us")
-	failed(t, r, "find pod "+ns+"/a", "deadline exceeded")
+	failed(t, r, "find pod "+ns+"/a", "no answer within the time of --request-timeout, 1µs")
 	nothingLeft(t, metav1.NamespaceAll)
 }

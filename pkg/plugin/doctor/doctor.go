@@ -31,11 +31,10 @@ type Client struct {
 	Authorization  authorizationv1client.AuthorizationV1Interface
 }
 
-// NewClient returns a client for a cluster. It has no timeout, as every request is
-// bounded by itself.
+// NewClient returns a client for a cluster.
 func NewClient(config *rest.Config) (c Client, err error) {
 	config = rest.CopyConfig(config)
-	config.Timeout, config.QPS, config.RateLimiter = 0, -1, nil
+	config.QPS, config.RateLimiter = -1, nil
 	var err1, err2, err3 error
 	c.Core, err1 = corev1client.NewForConfig(config)
 	c.Authentication, err2 = authenticationv1client.NewForConfig(config)
@@ -54,7 +53,8 @@ type Examination struct {
 	Probe func(ctx context.Context, requests []probepod.Request, answered func(node string, took time.Duration)) (map[string]*report.Report, error)
 }
 
-// requestTimeout bounds each request to the API server.
+// requestTimeout bounds each request to the API server, or the few of a check. That of
+// config may be shorter.
 const requestTimeout = 10 * time.Second
 
 // Run makes the checks. What is wrong is a check of the diagnosis; an error is beside

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -75,12 +76,15 @@ func (o Options) kubectl() string        { return cmp.Or(o.Kubectl, "kubectl") }
 // Client is the part of the API that a run needs.
 type Client = corev1client.CoreV1Interface
 
-// NewClient returns a client for Run. It has no timeout, which would cut off
-// logs that are followed (Run bounds every request itself), and no limit of
-// requests per second: client-go's of 5 would delay the log.
+// NewClient returns a client for Run. The timeout of config is for each request, but
+// cuts off no log that is followed; Run bounds what it asks for besides. There is no
+// limit of requests per second: client-go's of 5 would delay the log.
 func NewClient(config *rest.Config) (Client, error) {
 	config = rest.CopyConfig(config)
-	config.Timeout = 0
+	if limit := config.Timeout; limit > 0 {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next, limit} })
+	}
+	config.Timeout = 0 // of a stream from its beginning to its end
 	config.QPS = -1
 	config.RateLimiter = nil
 	return corev1client.NewForConfig(config)
@@ -123,7 +127,7 @@ func Run(ctx context.Context, c Client, o Options, requests []Request, progress 
 	if len(requests) == 0 {
 		return nil, nil
 	}
-	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, nodes: len(requests), finish: make(chan struct{}), reports: make(map[string]*report.Report),
+	r := &runner{client: c, opts: o, run: runIDFunc(), out: progress, nodes: len(requests), heard: time.Now(), finish: make(chan struct{}), reports: make(map[string]*report.Report),
 		failed: make(map[string]error), changed: make(map[string]error)}
 
 	parent, stop := r.handleSignals(ctx)
@@ -199,6 +203,8 @@ type runner struct {
 	pods    map[string]time.Time // that may be there, by name: until when at the latest they run
 
 	nodes  int           // how many there are
+	ended  int           // of them, that were read or failed
+	heard  time.Time     // when it was last told of how many, or the run began
 	began  int           // of them, that record calls
 	finish chan struct{} // closed: what is recorded is to be had now
 	ending bool          // it is closed
@@ -234,6 +240,8 @@ func (r *runner) node(ctx context.Context, request Request) error {
 		r.opts.Answered(request.Node, time.Since(p.started))
 	}
 
+	r.nodeEnded()
+
 	// The pod is deleted and the targets are looked at again at the same time.
 	changed := make(chan map[string]error, 1)
 	go func() { changed <- p.changed(ctx, rep) }()
@@ -259,6 +267,21 @@ func (r *runner) node(ctx context.Context, request Request) error {
 		return nil
 	}
 	return r.nodeFailed(ctx, request.Node, err)
+}
+
+// nodeEnded tells of how many nodes the run is done with, if it has not for a while.
+func (r *runner) nodeEnded() {
+	r.mu.Lock()
+	r.ended++
+	ended := r.ended
+	news := ended < r.nodes && time.Since(r.heard) >= quiet
+	if news {
+		r.heard = time.Now()
+	}
+	r.mu.Unlock()
+	if news {
+		r.say(fmt.Sprintf("%d of %d nodes", ended, r.nodes))
+	}
 }
 
 // nodeFailed records why a node was not read. That ends the run, unless others are to be

@@ -44,7 +44,7 @@ func (r *denialReader) read(source v1alpha1.Source, abis []syscalls.ABI, node st
 	name, _ := abi.Name(d.NR)
 	out := &v1alpha1.Denial{
 		TypeMeta: v1alpha1.TypeMeta("Denial"), Source: source, Time: metav1.NewMicroTime(time.Unix(0, d.TimeNS).UTC()), Count: count(d.Held + 1),
-		Process: v1alpha1.Caller{PID: d.PID, TID: d.TID, NSPID: d.NSPID, NSTID: d.NSTID, Comm: terminal.Escape(d.Process), Thread: terminal.Escape(d.Comm)},
+		Process: v1alpha1.Caller{PID: d.PID, TID: d.TID, NSPID: d.NSPID, NSTID: d.NSTID, Comm: terminal.Escape(d.Process), Thread: terminal.Escape(d.Comm), Runtime: d.Runtime},
 		ABI:     abi.String(), Syscall: name, Witness: *newWitness(policy.Scope{ABI: abi}, call),
 	}
 	// Where the program was is no part of what it called.
@@ -259,10 +259,11 @@ func alikeDenials(list []*v1alpha1.Denial) (items []v1alpha1.Denial) {
 		action                     v1alpha1.Action
 		filter, filters, pc        int
 		detail                     string
+		runtime                    bool
 	}
 	at := make(map[key]int)
 	for _, d := range list {
-		k := key{container: d.Source.ContainerID, abi: d.ABI, nr: d.NR, outcome: d.Outcome, result: d.Result, filter: -1, detail: d.Detail}
+		k := key{container: d.Source.ContainerID, abi: d.ABI, nr: d.NR, outcome: d.Outcome, result: d.Result, filter: -1, detail: d.Detail, runtime: d.Process.Runtime}
 		if d.Action != nil {
 			k.action = *d.Action
 		}

@@ -30,6 +30,8 @@ func refusedCluster() *fakeCluster {
 	}
 	worker := denial(2, bpf.Stack{vsock}, 41, wire.HowReturned, -97, 40, 1)
 	worker.TID, worker.NSTID, worker.Comm, worker.Held = 4712, 2, "wor\x1b[31mker", 11
+	runtime := denial(16, bpf.Stack{denyFor(428, eperm)}, 428, wire.HowReturned, -1)
+	runtime.Runtime, runtime.Process, runtime.Comm = true, "runc:[2:INIT]", "runc:[2:INIT]"
 	x32 := denial(14, bpf.Stack{denyFor(0x40000027, eperm)}, 0x40000027, wire.HowReturned, -1)
 	x32.ABI = "x32"
 	logs := denyFor(64, bpf.Log.With(0))
@@ -50,6 +52,7 @@ func refusedCluster() *fakeCluster {
 		denial(13, bpf.Stack{vsock}, 41, wire.HowReturned, -1, 40),
 		x32,
 		denial(15, bpf.Stack{denyFor(5000, eperm)}, 5000, wire.HowReturned, -1),
+		runtime,
 	}
 	watched := func(d wire.Denied) *wire.Denied {
 		d.Target, d.BeganNS, d.EndedNS = "x", began, began+int64(time.Minute)

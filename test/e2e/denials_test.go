@@ -104,6 +104,9 @@ func (f *following) end(code int) {
 		f.t.Fatal(err)
 	}
 	for d := range f.denials {
+		if d.Process.Runtime {
+			continue
+		}
 		f.t.Errorf("and told of: %s, %s", d.Call, d.Outcome)
 	}
 	<-f.errors
@@ -132,7 +135,7 @@ func TestDenials(t *testing.T) {
 		}{
 			{"163", "acct(0)", v1alpha1.OutcomeFailed, "EPERM", "ERRNO(EPERM)", ""},
 			{"165", "", "", "", "", ""}, // mount, which fails with EPERM
-			{"169,7,1", "reboot(7, 1, 0, 0)", v1alpha1.OutcomeFailed, "EACCES", "ERRNO(EACCES)", "magic1 == 7"},
+			{"169,7,1", "reboot(7, 1, LINUX_REBOOT_CMD_CAD_OFF, 0)", v1alpha1.OutcomeFailed, "EACCES", "ERRNO(EACCES)", "magic1 == 7"},
 			{"169,8,1", "", "", "", "", ""},
 			{"179", "quotactl(0, 0, 0, 0)", v1alpha1.OutcomeFailed, "ENOSYS", "TRACE(38)", ""},
 			{"153", "vhangup()", v1alpha1.OutcomeExecuted, "", "LOG", ""},
@@ -151,6 +154,9 @@ func TestDenials(t *testing.T) {
 				continue
 			}
 			d := f.next()
+			for d.Process.Runtime {
+				d = f.next()
+			}
 			// Of what loses a thread the others wait for each other.
 			cmd.Process.Kill()
 			cmd.Wait()
@@ -202,10 +208,15 @@ func TestDenialsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make(map[string]int64)
+	items := 0
 	for _, d := range list.Items {
+		if d.Process.Runtime {
+			continue // runtimes try more than the profile allows
+		}
+		items++
 		got[d.Source.Pod+" "+d.Syscall] = d.Count
 	}
-	if len(list.Items) != 2 || got["a init_module"] != 5000 || got["b init_module"] != 3 {
+	if items != 2 || got["a init_module"] != 5000 || got["b init_module"] != 3 {
 		t.Errorf("%v, want 5000 calls of init_module of a and 3 of b", got)
 	}
 	for _, w := range list.Containers {

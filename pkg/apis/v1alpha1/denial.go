@@ -69,6 +69,9 @@ type Caller struct {
 	NSTID  int    `json:"nstid"`  //
 	Comm   string `json:"comm"`   // name of the process' main thread
 	Thread string `json:"thread"` // name of the thread
+	// Runtime is whether it was a container runtime that was bringing a process into
+	// the container (kubectl exec, probes), and not the container's workload.
+	Runtime bool `json:"runtime,omitempty"`
 }
 
 // Remedy is how a refused call could be allowed.
@@ -129,8 +132,8 @@ type LostDenials struct {
 	Runs   int64 `json:"runs,omitempty"`   // of the program, that the kernel left out, on the whole node
 }
 
-// Refused reports whether the call was not executed.
-func (d *Denial) Refused() bool { return d.Outcome != OutcomeExecuted }
+// Refused reports whether the call was one of the workload that was not executed.
+func (d *Denial) Refused() bool { return d.Outcome != OutcomeExecuted && !d.Process.Runtime }
 
 // Names is the operand of the container.
 func (d *Denial) Names() []string { return []string{d.Source.ref()} }

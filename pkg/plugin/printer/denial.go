@@ -68,6 +68,9 @@ func caller(c v1alpha1.Caller) string {
 	if c.TID != c.PID {
 		text += fmt.Sprintf(" thread %s[%d]", c.Thread, c.TID)
 	}
+	if c.Runtime {
+		text += " (the runtime)"
+	}
 	return text
 }
 
@@ -119,11 +122,14 @@ func (o *output) listing(by *v1alpha1.Instruction) {
 
 // denials prints the calls that filters did not simply allow, those alike as one.
 func (o *output) denials(l *v1alpha1.DenialList, h Human) {
-	var refused, executed int64
+	var refused, executed, runtimes int64
 	for _, d := range l.Items {
-		if d.Refused() {
+		switch {
+		case d.Process.Runtime:
+			runtimes = plus(runtimes, d.Count)
+		case d.Refused():
 			refused = plus(refused, d.Count)
-		} else {
+		default:
 			executed = plus(executed, d.Count)
 		}
 	}
@@ -149,6 +155,9 @@ func (o *output) denials(l *v1alpha1.DenialList, h Human) {
 		if refused == 0 {
 			style = terminal.Yellow
 		}
+	}
+	if runtimes > 0 {
+		line += fmt.Sprintf("; %s of a runtime that brought processes into it (exec, probes)", many(runtimes, "call"))
 	}
 	o.verdict(style, "%s", line)
 

@@ -396,3 +396,34 @@ func TestNone(t *testing.T) {
 		}
 	}
 }
+
+// TestRuntime brings a process into a container as runtimes do, under a filter that
+// refuses it a call before it executes a program of the container, and after.
+func TestRuntime(t *testing.T) {
+	kerneltest.New(t).Spend(2, 0)
+	c := start(t)
+	dir, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", c.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/sys/fs/cgroup/"
+	if strings.Contains(string(dir), ":pids:") {
+		path += "pids/"
+	}
+	s := observe(t, func() {
+		// In a mount namespace of its own it is a runtime, until it executes a program
+		// in that of this process, which is the container's.
+		cmd := exec.Command("unshare", "--mount", "sh", "-c", `echo $$ >"$1"; exec "$2"`, "sh", path+c.id+"/cgroup.procs", build.path)
+		cmd.Stdin = strings.NewReader("fe")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		c.do("fe")
+	}, c)
+	s.diff(c, `
+amd64 getpgid returned -1: ERRNO(EPERM) by filter 1 of 1, instruction 2
+amd64 getpgid returned -1: ERRNO(EPERM) by filter 1 of 1, instruction 2`)
+	if len(s.denials) == 2 && (!s.denials[0].Runtime || s.denials[1].Runtime) {
+		t.Errorf("the runtime's: %v and %v, want only the first to be", s.denials[0].Runtime, s.denials[1].Runtime)
+	}
+}

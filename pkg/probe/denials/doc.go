@@ -37,6 +37,15 @@
 // What each call was refused for, the filters say: they are run with it. Here that
 // only sorts out what was no refusal; what is shown is worked out by who reads it.
 //
+// # Who made it
+//
+// A runtime that brings a process into a container (kubectl exec, a probe of
+// kubelet's) makes calls in the container's cgroup, and under its filters, before it
+// executes the container's program. They are told of as the runtime's. What was in
+// the container at the beginning is the workload; a thread that one of the workload
+// makes is, too; and any other becomes so by executing a program in the container's
+// mount namespace.
+//
 // # What is left out
 //
 // Of calls of one kind (container, ABI, number, how they ended) at most [perSecond]

@@ -24,8 +24,9 @@ const (
 
 // Flags of an event.
 const (
-	flagFirst  = 1 // the call may have begun before the program did
-	flagSignal = 2
+	flagFirst   = 1 // the call may have begun before the program did
+	flagSignal  = 2
+	flagRuntime = 4 // a runtime made it that was bringing a process into the container
 )
 
 // other stands for every number that no syscall has, and numbers is how many are

@@ -280,7 +280,7 @@ func (r *run) event(e *event) error {
 	m := &wire.Denial{
 		Target: r.targets[slot-1].Ref, Seq: r.seq + 1, TimeNS: r.began.UnixNano() + int64(e.Time-r.clock),
 		PID: int(e.PID), TID: int(e.TID), NSPID: int(e.InnerPID), NSTID: int(e.InnerTID), Process: comm(e.Leader), Comm: comm(e.Comm),
-		ABI: abi.String(), NR: e.NR, Args: data.Args, IP: data.IP, How: how(e.How, e.Flags), Stack: id, Held: e.Held,
+		ABI: abi.String(), NR: e.NR, Args: data.Args, IP: data.IP, How: how(e.How, e.Flags), Stack: id, Held: e.Held, Runtime: e.Flags&flagRuntime != 0,
 	}
 	if e.How == returned {
 		m.Return = e.Return

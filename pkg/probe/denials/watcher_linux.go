@@ -25,6 +25,7 @@ type objects struct {
 	OnEnter  *ebpf.Program `ebpf:"on_enter"`
 	OnExit   *ebpf.Program `ebpf:"on_exit"`
 	OnFork   *ebpf.Program `ebpf:"on_fork"`
+	OnExec   *ebpf.Program `ebpf:"on_exec"`
 	OnSignal *ebpf.Program `ebpf:"on_signal"`
 	OnEnd    *ebpf.Program `ebpf:"on_end"`
 
@@ -37,6 +38,7 @@ type objects struct {
 	Rates   *ebpf.Map `ebpf:"rates"`
 
 	Watching *ebpf.Variable `ebpf:"watching"`
+	Began    *ebpf.Variable `ebpf:"began"`
 }
 
 // watcher is the program, loaded.
@@ -100,7 +102,7 @@ func (w *watcher) numbers(name string) (list [tracing.ABIs]uint32) {
 // begin has calls looked at from now on, of all containers at the same time, and
 // returns when that was by the program's clock.
 func (w *watcher) begin() (now uint64, err error) {
-	for _, program := range []*ebpf.Program{w.objects.OnEnd, w.objects.OnFork, w.objects.OnSignal, w.objects.OnExit, w.objects.OnEnter} {
+	for _, program := range []*ebpf.Program{w.objects.OnEnd, w.objects.OnFork, w.objects.OnExec, w.objects.OnSignal, w.objects.OnExit, w.objects.OnEnter} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: program})
 		if err != nil {
 			return 0, fmt.Errorf("attach the program: %w", tracing.Refusal(err))
@@ -109,6 +111,9 @@ func (w *watcher) begin() (now uint64, err error) {
 	}
 	if now, err = tracing.Monotonic(); err != nil {
 		return 0, err
+	}
+	if err := w.objects.Began.Set(now); err != nil {
+		return 0, fmt.Errorf("begin: %w", err)
 	}
 	if err := w.objects.Watching.Set(uint32(1)); err != nil {
 		return 0, fmt.Errorf("begin: %w", err)
@@ -155,7 +160,7 @@ func (w *watcher) close() {
 	}
 	w.objects.Objects.Close()
 	for _, c := range []io.Closer{
-		w.objects.OnEnter, w.objects.OnExit, w.objects.OnFork, w.objects.OnSignal, w.objects.OnEnd,
+		w.objects.OnEnter, w.objects.OnExit, w.objects.OnFork, w.objects.OnExec, w.objects.OnSignal, w.objects.OnEnd,
 		w.objects.Events, w.objects.Losses, w.objects.Threads, w.objects.Stacks, w.objects.May, w.objects.Watched, w.objects.Rates,
 	} {
 		c.Close()
@@ -230,7 +235,7 @@ func (w *watcher) held() (map[kind]uint64, error) {
 // missed is how often the kernel did not run the program, as it was under way on
 // the same processor.
 func (w *watcher) missed() (n uint64, err error) {
-	for _, p := range []*ebpf.Program{w.objects.OnEnter, w.objects.OnExit, w.objects.OnFork, w.objects.OnSignal, w.objects.OnEnd} {
+	for _, p := range []*ebpf.Program{w.objects.OnEnter, w.objects.OnExit, w.objects.OnFork, w.objects.OnExec, w.objects.OnSignal, w.objects.OnEnd} {
 		stats, err := p.Stats()
 		if err != nil {
 			return 0, fmt.Errorf("read what was missed: %w", err)

@@ -36,6 +36,18 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 } KERNEL;
 
+struct ns_common {
+	unsigned int inum;
+} KERNEL;
+
+struct mnt_namespace {
+	struct ns_common ns;
+} KERNEL;
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+} KERNEL;
+
 struct upid {
 	int nr;
 } KERNEL;
@@ -91,7 +103,9 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	int exit_code;
+	__u64 start_time; // by CLOCK_MONOTONIC, in nanoseconds
 	char comm[16];
+	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 	struct signal_struct *signal;
 	struct seccomp seccomp;
@@ -149,7 +163,8 @@ struct {
 	__uint(max_entries, MAX_SLOTS);
 } processes SEC(".maps");
 
-// Which containers' cgroups were found. A container's number, from 1, is its index.
+// The mount namespaces of the containers whose cgroups were found. A container's
+// number, from 1, is its index.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
@@ -247,9 +262,12 @@ int on_task(struct bpf_iter__task *ctx)
 		if (!cgroup)
 			return 0;
 	}
+	struct nsproxy *nsproxy = task->nsproxy;
+	if (!nsproxy)
+		return 0;
 	__u64 id = cgroup->kn->id;
-	__u32 slot = wanted->slot, one = 1;
+	__u32 slot = wanted->slot, mnt_ns = nsproxy->mnt_ns->ns.inum;
 	if (!bpf_map_update_elem(&cgroups, &id, &slot, BPF_ANY))
-		bpf_map_update_elem(&found, &slot, &one, BPF_ANY);
+		bpf_map_update_elem(&found, &slot, &mnt_ns, BPF_ANY);
 	return 0;
 }

@@ -37,6 +37,9 @@ type Denial struct {
 	How    How       `json:"how"`
 	Return int64     `json:"return"` // what the caller was given, where it came back
 	Stack  int       `json:"stack"`  // Stack.ID; NoStack: the filters could not be had
+	// Runtime is whether a container runtime made it that was bringing a process into
+	// the container.
+	Runtime bool `json:"runtime,omitempty"`
 	// Held is how many like this one were only counted since the last Denial of the
 	// kind.
 	Held uint64 `json:"held,omitempty"`

@@ -31,6 +31,7 @@ struct kernel_siginfo {
 // Flags of an event.
 #define FIRST 1  // the call may have begun before this program did
 #define SIGNAL 2 // the thread got SIGSYS for it
+#define RUNTIME 4 // a runtime made it that was bringing a process into the container
 
 struct event {
 	__u32 type;
@@ -111,7 +112,7 @@ struct thread {
 	__u8 in_call;
 	__u8 new;    // it has not come back from the call that made it
 	__u8 signal; // it gets SIGSYS for the call that it is refused
-	__u8 unused;
+	__u8 workload; // what it does is the container's, not a runtime's
 	__u32 offset; // of copy: in memory, where the verifier does not follow each value
 };
 
@@ -280,6 +281,20 @@ __noinline int stack_of(__u32 slot)
 	return now.number;
 }
 
+// thread_of returns what is known of a thread, and makes it known; 0 if that cannot
+// be. What was there before this program is the workload. Later a thread is by its
+// origin: see on_fork and on_exec.
+static __always_inline struct thread *thread_of(struct task_struct *task)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (thread)
+		return thread;
+	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (thread && task->start_time < began)
+		thread->workload = 1;
+	return thread;
+}
+
 static __always_inline int filtered(struct task_struct *task)
 {
 	return task->seccomp.mode == SECCOMP_MODE_FILTER || task->seccomp.mode == SECCOMP_MODE_DEAD;
@@ -374,6 +389,9 @@ __noinline int tell(const struct call *call)
 		e->depth = task->seccomp.filter_count.counter;
 	e->how = how;
 	e->flags = flags;
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (thread && !thread->workload)
+		e->flags |= RUNTIME;
 	e->abi = abi;
 	e->unused = 0;
 	bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
@@ -421,7 +439,7 @@ int on_enter(__u64 *ctx)
 	if (!slot)
 		return 0;
 	if (!thread)
-		thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		thread = thread_of(task);
 	if (!thread)
 		return 0; // what it comes back from is FIRST
 	thread->cgroup = cgroup;
@@ -509,7 +527,7 @@ int on_exit(__u64 *ctx)
 			thread->signal = 0; // and is kept by what dies of it: see on_end
 	} else {
 		// The call may have begun before this program did.
-		thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		thread = thread_of(task);
 		flags = FIRST;
 	}
 	struct call call = {.regs = regs, .ret = ret, .slot = slot, .nr = number(regs), .how = RETURNED, .flags = flags};
@@ -529,7 +547,7 @@ int on_signal(__u64 *ctx)
 	// What a thread sends itself it sends by a call that has begun.
 	if (BPF_CORE_READ(info, si_code) != SYS_SECCOMP || !slot_of(task))
 		return 0;
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread *thread = thread_of(task);
 	if (thread && !thread->in_call)
 		thread->signal = 1;
 	return 0;
@@ -544,7 +562,7 @@ int on_fork(__u64 *ctx)
 	struct task_struct *child = (void *)ctx[1];
 	if (!slot_of(bpf_get_current_task_btf()))
 		return 0;
-	struct thread *from = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	struct thread *from = thread_of(bpf_get_current_task_btf());
 	struct thread *thread = bpf_task_storage_get(&threads, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!thread)
 		return 0;
@@ -553,7 +571,29 @@ int on_fork(__u64 *ctx)
 		thread->filter = from->filter;
 		thread->stack = from->stack;
 		thread->may = from->may;
+		thread->workload = from->workload;
 	}
+	return 0;
+}
+
+// A runtime that brings a process into a container (kubectl exec) does so from
+// outside: it is one more process of the container's cgroup, and becomes the
+// workload by the program that it executes in the container's mount namespace.
+SEC("tp_btf/sched_process_exec")
+int on_exec(__u64 *ctx)
+{
+	if (!watching)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 slot = slot_of(task);
+	if (!slot)
+		return 0;
+	__u32 *mnt_ns = bpf_map_lookup_elem(&found, &slot);
+	if (!mnt_ns || task->nsproxy->mnt_ns->ns.inum != *mnt_ns)
+		return 0;
+	struct thread *thread = thread_of(task);
+	if (thread)
+		thread->workload = 1;
 	return 0;
 }
 
@@ -570,7 +610,7 @@ int on_end(__u64 *ctx)
 	__u32 slot = slot_of(task);
 	if (!slot)
 		return 0;
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread *thread = thread_of(task);
 	if (!thread || thread->in_call || thread->signal)
 		return 0;
 	// Kernels before 5.17 do not tell who is killed by seccomp.

@@ -297,7 +297,7 @@ func (p *probe) read(ctx context.Context) (*report.Report, error) {
 			go p.terminate(ctx)
 
 		case e := <-events:
-			if e.err != nil && p.isRecording() && errors.Is(e.err, ErrGone) && r.cancel != nil {
+			if e.err != nil && p.writes() && errors.Is(e.err, ErrGone) && r.cancel != nil {
 				// Whoever deleted it, it was told to end, and kubelet may still hand
 				// on the end of its log.
 				gone = e.err

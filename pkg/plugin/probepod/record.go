@@ -87,6 +87,10 @@ func (p *probe) isRecording() bool {
 	return p.recording
 }
 
+// writes reports whether a probe that is told to end, by whomever, writes what it has
+// before it does.
+func (p *probe) writes() bool { return p.finishing || p.isRecording() }
+
 // terminate has kubelet tell the probe to end, by deleting its pod. What the probe
 // then writes is still in the log that is followed: it waits a while before it ends,
 // and the pod is there until it has.

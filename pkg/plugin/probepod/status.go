@@ -170,7 +170,7 @@ func said(reason, message string) string {
 // fatal returns an error if a pod's status says that no answer will come.
 func (p *probe) fatal(pod *corev1.Pod) error {
 	start := "start " + p.String()
-	if pod.DeletionTimestamp != nil && !p.finishing {
+	if pod.DeletionTimestamp != nil && !p.writes() {
 		return p.gone()
 	}
 	c := container(pod)

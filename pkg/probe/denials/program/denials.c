@@ -568,6 +568,8 @@ int on_fork(__u64 *ctx)
 		return 0;
 	thread->new = 1;
 	if (from) {
+		// It is in a call, also if that began before this program did.
+		from->in_call = 1;
 		thread->filter = from->filter;
 		thread->stack = from->stack;
 		thread->may = from->may;
@@ -592,8 +594,10 @@ int on_exec(__u64 *ctx)
 	if (!mnt_ns || task->nsproxy->mnt_ns->ns.inum != *mnt_ns)
 		return 0;
 	struct thread *thread = thread_of(task);
-	if (thread)
+	if (thread) {
+		thread->in_call = 1; // as in on_fork
 		thread->workload = 1;
+	}
 	return 0;
 }
 

@@ -552,6 +552,9 @@ int on_fork(__u64 *ctx)
 	if (!slot)
 		return 0;
 	struct thread *from = thread_of(parent, slot);
+	// It is in a call, also if that began before the recording.
+	if (from)
+		from->state |= IN_CALL;
 	struct thread *thread = bpf_task_storage_get(&threads, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (thread)
 		thread->state = NEW | (from ? from->state & WORKLOAD : 0);
@@ -586,7 +589,7 @@ int on_exec(__u64 *ctx)
 		return 0;
 	struct thread *thread = thread_of(task, slot);
 	if (thread)
-		thread->state |= WORKLOAD;
+		thread->state |= WORKLOAD | IN_CALL;
 	return 0;
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/profile"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
@@ -195,22 +196,25 @@ func remedy(stack bpf.Stack, abis []syscalls.ABI, abi syscalls.ABI, call bpf.Dat
 		return out
 	}
 	reads := stack[:1].Run(&call, order).Reads
-	r := struct {
-		Names  []string  `json:"names"`
-		Action string    `json:"action"`
-		Args   []ruleArg `json:"args,omitempty"`
-	}{Names: []string{name}, Action: "SCMP_ACT_ALLOW"}
+	r := profile.LinuxSyscall{Names: []string{name}, Action: "SCMP_ACT_ALLOW"}
 	var given []string
 	params := abi.Params(name)
 	for i, arg := range call.Args {
 		if !reads.Has(bpf.Arg(i)) && !reads.Has(bpf.ArgHigh(i)) {
 			continue
 		}
-		r.Args = append(r.Args, ruleArg{Index: i, Value: arg, Op: "SCMP_CMP_EQ"})
+		is := profile.LinuxSeccompArg{Index: uint(i), Value: arg, Op: "SCMP_CMP_EQ"}
 		param := fmt.Sprintf("argument %d", i+1)
 		if i < len(params) {
 			param = params[i].Name
+			// Runtimes compare all 64 bits, and what is above those that the kernel
+			// looks at may be anything.
+			if bits := params[i].Bits; bits < 64 {
+				mask := uint64(1)<<bits - 1
+				is.Op, is.Value, is.ValueTwo = "SCMP_CMP_MASKED_EQ", mask, arg&mask
+			}
 		}
+		r.Args = append(r.Args, is)
 		given = append(given, param)
 	}
 	rule, err := json.Marshal(r)
@@ -237,12 +241,6 @@ func remedy(stack bpf.Stack, abis []syscalls.ABI, abi syscalls.ABI, call bpf.Dat
 	return out
 }
 
-type ruleArg struct {
-	Index int    `json:"index"`
-	Value uint64 `json:"value"`
-	Op    string `json:"op"`
-}
-
 // unassigned is a number that no syscall of any ABI has.
 const unassigned = 0x3ffffff0
 
@@ -258,7 +256,7 @@ func alikeDenials(list []*v1alpha1.Denial) (items []v1alpha1.Denial) {
 		outcome                    v1alpha1.DenialOutcome
 		action                     v1alpha1.Action
 		filter, filters, pc        int
-		detail                     string
+		detail, rule               string
 		runtime                    bool
 	}
 	at := make(map[key]int)
@@ -269,6 +267,11 @@ func alikeDenials(list []*v1alpha1.Denial) (items []v1alpha1.Denial) {
 		}
 		if by := d.DecidedBy; by != nil {
 			k.filter, k.filters, k.pc = by.Filter, by.Filters, by.PC
+		}
+		// One instruction may refuse all that is not named: of
+		// calls that differ in what the filters look at, a rule for one allows no other.
+		if d.Remedy != nil {
+			k.rule = d.Remedy.Rule
 		}
 		i, ok := at[k]
 		if !ok {
@@ -284,7 +287,8 @@ func alikeDenials(list []*v1alpha1.Denial) (items []v1alpha1.Denial) {
 }
 
 // addCounted adds the calls of a container that were only counted, by kind: to those
-// that they are like, if it is clear which, and else to the container.
+// that they are like, if it is clear which, and else to the container. A kind says
+// nothing of arguments: where the filters look at these, it is not clear.
 func addCounted(items []v1alpha1.Denial, w *v1alpha1.Watched, counted []v1alpha1.CountedDenials) {
 	for _, c := range counted {
 		found := -1
@@ -298,12 +302,18 @@ func addCounted(items []v1alpha1.Denial, w *v1alpha1.Watched, counted []v1alpha1
 			}
 			found = i
 		}
-		if found >= 0 {
+		if found >= 0 && alwaysDenied(&items[found]) {
 			items[found].Count += c.Count
 		} else {
 			w.Counted = append(w.Counted, c)
 		}
 	}
+}
+
+// alwaysDenied tells whether the filters do the same with the syscall whatever its
+// arguments are.
+func alwaysDenied(d *v1alpha1.Denial) bool {
+	return d.DecidedBy != nil && d.Condition == "" && d.Detail == ""
 }
 
 // resultKind is a result as calls are counted by it.
@@ -317,8 +327,8 @@ func resultKind(d v1alpha1.Denial) string {
 const resultOther = "other"
 
 // countedOf names the kinds of calls that were only counted: since the last Denial of
-// each, and before.
-func countedOf(t *report.Target) (list []v1alpha1.CountedDenials) {
+// each, and before, unless that was told with the Denial.
+func countedOf(t *report.Target, told bool) (list []v1alpha1.CountedDenials) {
 	add := func(abiName string, nr uint32, how wire.How, result int64, n uint64) {
 		if n == 0 {
 			return
@@ -340,6 +350,9 @@ func countedOf(t *report.Target) (list []v1alpha1.CountedDenials) {
 		}
 	}
 	for _, d := range t.Denials {
+		if told {
+			break
+		}
 		result := d.Return
 		if result < -maxErrno {
 			result = 1

@@ -282,7 +282,7 @@ func (o *denialsOptions) watched(c target.Container, r *report.Report, why error
 		list = append(list, o.denial(c, c.Node, r, &t.Denials[i]))
 	}
 	items := alikeDenials(list)
-	addCounted(items, out, countedOf(t))
+	addCounted(items, out, countedOf(t, o.Follow))
 	for _, counted := range out.Counted {
 		o.refused = o.refused || counted.Outcome != v1alpha1.OutcomeExecuted
 	}

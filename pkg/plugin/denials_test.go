@@ -127,16 +127,19 @@ func TestRemedy(t *testing.T) {
 	}
 	c := refusedCluster()
 	few := c.pods["few"][0]
-	few.denials = []report.Denial{few.denials[0]}
-	few.denials[0].Filters, few.denials[0].Return = bpf.Stack{strict}, -1
+	few.denials = []report.Denial{few.denials[0], few.denials[0]}
+	for i := range few.denials {
+		few.denials[i].Filters, few.denials[i].Return = bpf.Stack{strict}, -1
+	}
+	few.denials[1].Args[0] = 38 // refused by the same instruction, and another rule would allow it
 	c.pods["few"] = []fakePod{few}
 	_, out, errOut := plugin(c, "denials", "few", "-o", "json")
 	var list v1alpha1.DenialList
-	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Items) != 1 || list.Items[0].Remedy == nil {
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Items) != 2 || list.Items[0].Remedy == nil {
 		t.Fatalf("%v: %s%s", err, out, errOut)
 	}
 	rule := list.Items[0].Remedy.Rule
-	for args, allowed := range map[[3]uint64]bool{{40, 1}: true, {40, 9, 9}: true, {39, 1}: false} {
+	for args, allowed := range map[[3]uint64]bool{{40, 1}: true, {40, 9, 9}: true, {7<<32 | 40, 1}: true, {39, 1}: false, {38, 1}: false} {
 		p, err := profile.Parse([]byte(`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [` + rule + `]}`))
 		if err != nil {
 			t.Fatalf("%v: %s", err, rule)

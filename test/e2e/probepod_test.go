@@ -14,8 +14,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -53,8 +55,60 @@ func same(t *testing.T, r result, truth string) {
 	}
 }
 
+// putBack has pods that a test makes a node end created again when it is over, as they
+// were: they are not its own.
+func putBack(t *testing.T, node string) {
+	t.Helper()
+	running := metav1.ListOptions{FieldSelector: "spec.nodeName=" + node + ",status.phase=Running"}
+	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(t.Context(), running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		for _, was := range list.Items {
+			tolerant := slices.ContainsFunc(was.Spec.Tolerations, func(t corev1.Toleration) bool {
+				return t.Operator == corev1.TolerationOpExists && t.Key == "" && t.Effect == ""
+			})
+			if tolerant || len(was.OwnerReferences) > 0 || was.DeletionTimestamp != nil {
+				continue // of a test or a probe, of a controller, or not for long
+			}
+			pods := client.CoreV1().Pods(was.Namespace)
+			is, err := pods.Get(ctx, was.Name, metav1.GetOptions{})
+			if err == nil && is.UID == was.UID && is.DeletionTimestamp == nil && is.Status.Phase == corev1.PodRunning {
+				continue
+			}
+			t.Logf("pod %s/%s was ended, and is created again", was.Namespace, was.Name)
+			if err := pods.Delete(ctx, was.Name, *metav1.NewDeleteOptions(0)); err != nil && !apierrors.IsNotFound(err) {
+				t.Error(err)
+			}
+			again := &corev1.Pod{Spec: was.Spec, ObjectMeta: metav1.ObjectMeta{
+				Name: was.Name, Labels: was.Labels, Annotations: was.Annotations,
+			}}
+			if err := poll(ctx, func() error {
+				_, err := pods.Create(ctx, again, metav1.CreateOptions{})
+				return err
+			}); err != nil {
+				t.Error(err)
+				continue
+			}
+			if err := poll(ctx, func() error {
+				is, err := pods.Get(ctx, was.Name, metav1.GetOptions{})
+				if err == nil && is.Status.Phase != corev1.PodRunning {
+					err = fmt.Errorf("pod %s/%s is %s", is.Namespace, is.Name, is.Status.Phase)
+				}
+				return err
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // TestNodes reads pods on nodes that take no pods.
 func TestNodes(t *testing.T) {
+	putBack(t, "node-b")
 	truth := enforcedBy(t, "b")
 	patch := func(text string) {
 		t.Helper()
@@ -81,6 +135,7 @@ func TestNodes(t *testing.T) {
 // TestNoRoom has a node with too little of what the probe asks for: that is an error
 // at once, and with a priority that is critical kubelet makes room for it.
 func TestNoRoom(t *testing.T) {
+	putBack(t, "node-b")
 	truth := enforcedBy(t, "b")
 	node, err := client.CoreV1().Nodes().Get(t.Context(), "node-b", metav1.GetOptions{})
 	if err != nil {
@@ -102,6 +157,23 @@ func TestNoRoom(t *testing.T) {
 	launch(t, filler)
 	failed(t, seccomp(t, "dump", "b", "--override", ask(50)), "OutOfmemory")
 	same(t, seccomp(t, "dump", "b", "-o", enforced, "--override", ask(50), "--priority-class=system-node-critical"), truth)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := poll(ctx, func() error {
+		p, err := client.CoreV1().Pods(ns).Get(ctx, filler.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		// https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+		for _, c := range p.Status.Conditions {
+			if c.Type == corev1.DisruptionTarget && c.Reason == corev1.PodReasonTerminationByKubelet && p.Status.Phase != corev1.PodRunning {
+				return nil
+			}
+		}
+		return fmt.Errorf("the pod that was in the way is %s, %+v", p.Status.Phase, p.Status.Conditions)
+	}); err != nil {
+		t.Error(err)
+	}
 	nothingLeft(t, probepod.DefaultNamespace)
 }
 
@@ -186,16 +258,21 @@ func TestRefused(t *testing.T) {
 	})
 	t.Run("webhook", func(t *testing.T) {
 		ns := newNamespace(t, nil)
-		webhook(t, ns, func(*corev1.Pod) (any, string) { return nil, "hostPID is not for you" })
+		asked := webhook(t, ns, func(*corev1.Pod) (any, string) { return nil, "hostPID is not for you" })
 		failed(t, seccomp(t, "dump", "a", "--probe-namespace", ns), "hostPID is not for you", "a policy of the cluster refuses the pod")
+		if n := asked.Load(); n != 1 {
+			t.Errorf("the webhook was asked about %d probe pods", n)
+		}
 	})
 	nothingLeft(t, metav1.NamespaceAll)
 }
 
 // webhook has the API server ask this process about pods that are created in a
-// namespace. review returns a JSON patch, or why the pod is refused.
-func webhook(t *testing.T, namespace string, review func(*corev1.Pod) (patch any, refusal string)) {
+// namespace. review returns a JSON patch, or why the pod is refused. What is returned
+// counts the probe pods that were to be created, and not only tried.
+func webhook(t *testing.T, namespace string, review func(*corev1.Pod) (patch any, refusal string)) *atomic.Int32 {
 	t.Helper()
+	probes := new(atomic.Int32)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var asked admissionv1.AdmissionReview
 		var pod corev1.Pod
@@ -209,6 +286,9 @@ func webhook(t *testing.T, namespace string, review func(*corev1.Pod) (patch any
 		if err != nil {
 			t.Error(err)
 			return
+		}
+		if dry := asked.Request.DryRun; pod.Labels[probepod.LabelName] == probepod.Name && (dry == nil || !*dry) {
+			probes.Add(1)
 		}
 		patch, refusal := review(&pod)
 		answer := &admissionv1.AdmissionResponse{UID: asked.Request.UID, Allowed: refusal == ""}
@@ -260,6 +340,7 @@ func webhook(t *testing.T, namespace string, review func(*corev1.Pod) (patch any
 	}); err != nil {
 		t.Fatal(err)
 	}
+	return probes
 }
 
 // TestWebhooks has webhooks change the pod as meshes and policies do: the answer is
@@ -278,8 +359,11 @@ func TestWebhooks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := newNamespace(t, nil)
-			webhook(t, ns, func(*corev1.Pod) (any, string) { return patch, "" })
+			asked := webhook(t, ns, func(*corev1.Pod) (any, string) { return patch, "" })
 			same(t, seccomp(t, "dump", "a", "-o", enforced, "--probe-namespace", ns), truth)
+			if n := asked.Load(); n != 1 {
+				t.Errorf("the webhook was asked about %d probe pods", n)
+			}
 			pods := func() []corev1.Pod {
 				list, err := client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
 				if err != nil {

@@ -138,9 +138,10 @@ screenshot: build ## the picture in the documentation, from the demo's pods
 release: ## archives, images, SBOM, checksums and krew manifest, into dist/VERSION
 	go run ./hack/release --version '$(VERSION)' $(RELEASE_FLAGS)
 
-# The second one is built in another folder, from a clone, and from nothing: it takes
-# as long as all of the plugin's modules for all platforms do. Then krew itself installs
-# each archive that the manifest has.
+# The second one is built in another folder, from a clone. With COLD=1 it is built from
+# nothing, too, as the release workflow does on two machines: that takes as long as all
+# of the plugin's modules for all platforms do, hours on a machine of two cores. Then
+# krew itself installs each archive that the manifest has.
 .PHONY: test-release
 test-release: ## that two releases of one commit are the same, run, and are installed by krew
 	if ! command -v qemu-aarch64-static >/dev/null; then \
@@ -149,7 +150,7 @@ test-release: ## that two releases of one commit are the same, run, and are inst
 	go run ./hack/release --version v0.0.0-test --output dist/test-release
 	dir=$$(mktemp -d); trap 'chmod -R u+w $$dir; rm -rf $$dir' EXIT; \
 	git clone -q . $$dir/clone; \
-	(cd $$dir/clone && GOCACHE=$$dir/cache go run ./hack/release --version v0.0.0-test --output ../release); \
+	(cd $$dir/clone && $(if $(COLD),GOCACHE=$$dir/cache )go run ./hack/release --version v0.0.0-test --output ../release); \
 	diff -r dist/test-release $$dir/release; \
 	GOFLAGS= GOBIN=$$dir go install sigs.k8s.io/krew/cmd/krew@v0.4.3; \
 	for archive in $$(grep -o 'kubectl-seccomp_v0.0.0-test_.*' dist/test-release/seccomp.yaml); do \

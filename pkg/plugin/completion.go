@@ -93,6 +93,7 @@ func operandCompletions(cluster complete.Cluster) map[string]cobra.CompletionFun
 		"dump":    sources(0),
 		"diff":    sources(2),
 		"explain": completeExplain(sources(1)),
+		"tighten": sources(1),
 		"verify":  pods,
 		"record":  pods,
 		"denials": pods,

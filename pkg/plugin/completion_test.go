@@ -71,7 +71,7 @@ func TestCompletion(t *testing.T) {
 // those that name files.
 func TestCompletionOfFlags(t *testing.T) {
 	root := newRootCommand(newCommon(genericiooptions.IOStreams{}), "kubectl-seccomp")
-	files := map[string]bool{"kubeconfig": true, "cache-dir": true, "certificate-authority": true, "client-certificate": true, "client-key": true, "template": true, "override": true, "base": true}
+	files := map[string]bool{"kubeconfig": true, "cache-dir": true, "certificate-authority": true, "client-certificate": true, "client-key": true, "template": true, "override": true, "base": true, "recording": true}
 	for _, cmd := range root.Commands() {
 		check := func(f *pflag.Flag) {
 			if _, ok := cmd.GetFlagCompletionFunc(f.Name); ok == files[f.Name] && f.NoOptDefVal == "" && f.Value.Type() != "int" {

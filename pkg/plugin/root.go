@@ -77,7 +77,7 @@ container, by a short-lived pod on its node.`,
 	})
 	c.config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "Say on stderr what is being done")
-	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newRecordCommand(c, name), newDenialsCommand(c, name), newMergeCommand(c, name), newCleanupCommand(c, name), newDoctorCommand(c, name), newCompletionCommand(name), newVersionCommand(c, name))
+	root.AddCommand(newDumpCommand(c, name), newDiffCommand(c, name), newExplainCommand(c, name), newVerifyCommand(c, name), newListCommand(c, name), newRecordCommand(c, name), newDenialsCommand(c, name), newMergeCommand(c, name), newTightenCommand(c, name), newCleanupCommand(c, name), newDoctorCommand(c, name), newCompletionCommand(name), newVersionCommand(c, name))
 	c.completions(root)
 	return root
 }

@@ -31,7 +31,14 @@ type gate struct {
 // manifests of its deployments in a folder of its own below deploy.
 func newGate(t *testing.T, namespace, workloads string, sides map[string][]*appsv1.Deployment) *gate {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root(), "docs", "ci", "policy-diff.yaml"))
+	return readWorkflow(t, "policy-diff.yaml", map[string]string{"NAMESPACE": namespace, "WORKLOADS": workloads}, sides)
+}
+
+// readWorkflow has the scripts of a workflow of docs/ci run in a folder with manifests,
+// with other values of its env.
+func readWorkflow(t *testing.T, file string, env map[string]string, sides map[string][]*appsv1.Deployment) *gate {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(), "docs", "ci", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +80,12 @@ func newGate(t *testing.T, namespace, workloads string, sides map[string][]*apps
 		}
 	}
 	g.summary = filepath.Join(g.dir, "summary.md")
-	workflow.Env["NAMESPACE"], workflow.Env["WORKLOADS"] = namespace, workloads
+	for name, value := range env {
+		if _, ok := workflow.Env[name]; !ok {
+			t.Fatalf("docs/ci/%s has no %s in its env", file, name)
+		}
+		workflow.Env[name] = value
+	}
 	g.env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig, "PATH="+bin+":"+os.Getenv("PATH"), "GITHUB_STEP_SUMMARY="+g.summary)
 	for name, value := range workflow.Env {
 		g.env = append(g.env, name+"="+value)

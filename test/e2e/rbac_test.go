@@ -260,6 +260,7 @@ var everyCommand = map[string]int{
 	"doctor node-a":                            0,
 	"record a --duration 2s":                   0,
 	"denials a --duration 2s":                  0,
+	"tighten a --duration 2s":                  0,
 	"merge " + savedRecording:                  0,
 	"version":                                  0,
 	"__complete dump a":                        0,

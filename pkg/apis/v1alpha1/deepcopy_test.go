@@ -11,7 +11,7 @@ import (
 )
 
 func TestDeepCopyObject(t *testing.T) {
-	for _, in := range []runtime.Object{&Dump{}, &DumpList{}, &Diff{}, &Explanation{}, &Version{}, &Cleanup{}, &Verification{}, &ConfinementList{}, &Diagnosis{}, &Recording{}, &RecordingList{}, &Denial{}, &DenialList{}} {
+	for _, in := range []runtime.Object{&Dump{}, &DumpList{}, &Diff{}, &Explanation{}, &Version{}, &Cleanup{}, &Verification{}, &ConfinementList{}, &Diagnosis{}, &Recording{}, &RecordingList{}, &Denial{}, &DenialList{}, &Tightening{}} {
 		fill(reflect.ValueOf(in).Elem())
 		out := in.DeepCopyObject()
 		if diff := cmp.Diff(in, out); diff != "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/terminal"
 )
 
-// Markdown prints a Diff or a Verification as a comment on a pull request: GitHub
+// Markdown prints a Diff, a Verification or a Tightening as a comment on a pull request: GitHub
 // Flavored Markdown. What is not a plain word is put into code spans, in which nothing
 // is a link, a mention, a reference to an issue, emphasis or HTML.
 type Markdown struct{}
@@ -29,6 +29,8 @@ func (Markdown) PrintObj(obj runtime.Object, w io.Writer) error {
 		m.diff(obj)
 	case *v1alpha1.Verification:
 		m.verification(obj)
+	case *v1alpha1.Tightening:
+		m.tightening(obj)
 	default:
 		return fmt.Errorf("print %T as Markdown: there is no such form of it", obj)
 	}

@@ -66,6 +66,8 @@ func (h Human) PrintObj(obj runtime.Object, w io.Writer) error {
 		out.denial(obj, h)
 	case *v1alpha1.DenialList:
 		out.denials(obj, h)
+	case *v1alpha1.Tightening:
+		out.tightening(obj, h)
 	case *v1alpha1.Cleanup:
 		out.cleanup(obj)
 	case *v1alpha1.Diagnosis:

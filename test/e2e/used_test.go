@@ -27,7 +27,7 @@ func TestUsed(t *testing.T) {
 	if code, said := g.step(t, "Deploy, test and record"); code != 0 {
 		t.Fatalf("exit code %d: %s", code, said)
 	}
-	fitting, err := command(g, "kubectl-seccomp merge recording.json -o profile")
+	fitting, err := g.run("kubectl-seccomp merge recording.json -o profile")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +76,8 @@ func TestUsedFails(t *testing.T) {
 	nothingLeft(t, probepod.DefaultNamespace)
 }
 
-// command runs a command line where a workflow's scripts run.
-func command(g *gate, line string) (string, error) {
+// run runs a command line where a workflow's scripts run.
+func (g *gate) run(line string) (string, error) {
 	cmd := exec.Command("bash", "-c", line)
 	cmd.Dir, cmd.Env = g.dir, g.env
 	out, err := cmd.Output()

@@ -282,7 +282,11 @@ func (o *denialsOptions) watched(c target.Container, r *report.Report, why error
 		list = append(list, o.denial(c, c.Node, r, &t.Denials[i]))
 	}
 	items := alikeDenials(list)
-	addCounted(items, out, countedOf(t, o.Follow))
+	if o.Follow {
+		out.Counted = countedOf(t, true) // what it is like has been told of, without it
+	} else {
+		addCounted(items, out, countedOf(t, false))
+	}
 	for _, counted := range out.Counted {
 		o.refused = o.refused || counted.Outcome != v1alpha1.OutcomeExecuted
 	}

@@ -661,9 +661,13 @@ int on_task(struct bpf_iter__task *ctx)
 	if (!pid || pid->level < level)
 		return 0;
 
+	// Older verifiers want no variable added to a pointer that they know the type of:
+	// read by the helper, it is a number to them.
 	__u32 nr = 0;
-	__u64 size = bpf_core_type_size(struct upid);
-	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)&pid->numbers[0].nr + level * size);
+	__u64 numbers = 0;
+	bpf_probe_read_kernel(&numbers, sizeof(numbers), &task->thread_pid);
+	numbers += bpf_core_field_offset(struct pid, numbers) + level * (__u64)bpf_core_type_size(struct upid);
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)(numbers + bpf_core_field_offset(struct upid, nr)));
 	struct wanted *wanted = bpf_map_lookup_elem(&processes, &nr);
 	if (!wanted)
 		return 0;

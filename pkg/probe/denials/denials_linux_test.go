@@ -69,8 +69,16 @@ type caller struct {
 
 var build struct {
 	sync.Once
-	path string
-	err  error
+	dir, path string
+	err       error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if build.dir != "" {
+		os.RemoveAll(build.dir)
+	}
+	os.Exit(code)
 }
 
 // start starts a caller in a container of its own.
@@ -80,9 +88,8 @@ func start(t *testing.T) *caller {
 		t.Fatal("these tests load BPF programs and make cgroups: run them as root")
 	}
 	build.Do(func() {
-		dir, err := os.MkdirTemp("", "denials")
-		if build.err = err; err == nil {
-			build.path, build.err = cprogram.Build(dir, "testdata/caller.c")
+		if build.dir, build.err = os.MkdirTemp("", "denials"); build.err == nil {
+			build.path, build.err = cprogram.Build(build.dir, "testdata/caller.c")
 		}
 	})
 	if build.err != nil {

@@ -110,7 +110,8 @@ type Watched struct {
 	// of several Denials they are like.
 	Counted []CountedDenials `json:"counted,omitempty"`
 	// Unclear are calls that came back which may have been refused, or have begun
-	// before.
+	// before; and calls that were only counted which may have been logged or handed on,
+	// or be allowed, as their arguments are.
 	Unclear int64 `json:"unclear,omitempty"`
 	// Lost is what was seen and could not be told.
 	Lost     *LostDenials `json:"lost,omitempty"`

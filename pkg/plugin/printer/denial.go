@@ -239,7 +239,7 @@ func Unseen(w *v1alpha1.Watched) (notes []string) {
 		notes = append(notes, fmt.Sprintf("%s: %s of %s (%s) only counted: %s%s", who, many(c.Count, "more call"), name, c.ABI, strings.ToLower(string(c.Outcome)), result))
 	}
 	if w.Unclear > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %s came back that may have been refused, or have begun before", who, many(w.Unclear, "call")))
+		notes = append(notes, fmt.Sprintf("%s: of %s it is not known whether filters had a part in it: they began before, or were only counted", who, many(w.Unclear, "call")))
 	}
 	if l := w.Lost; l != nil {
 		for _, lost := range []struct {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/internal/cprogram"
@@ -389,6 +390,47 @@ func TestMany(t *testing.T) {
 		t.Errorf("%d calls told of and %d counted, want 5000, the most of them counted", told, held)
 	}
 	s.diff(beside, `amd64 getpgid returned -1: ERRNO(EPERM) by filter 1 of 1, instruction 2`)
+}
+
+// TestMuch has more going on than is told of, and nothing of it refused: threads that
+// come back from calls which began before, and calls of which only others are logged.
+func TestMuch(t *testing.T) {
+	kerneltest.New(t).Spend(2, 0)
+	waiting, logged := start(t), start(t)
+	waiting.do("fw")
+	logged.do("L")
+	s := observe(t, func() {
+		waiting.do("W")
+		logged.do("E")
+	}, waiting, logged)
+	s.diff(waiting, "")
+	s.diff(logged, "amd64 getpgid began: LOG by filter 1 of 1, instruction 4")
+	if d := s.denied[waiting.ref()]; d == nil || len(d.Held) > 0 || d.Unclear > 0 {
+		t.Errorf("threads that come back: %+v, want nothing", d)
+	}
+	if d := s.denied[logged.ref()]; d == nil || len(d.Held) > 0 || d.Unclear < 4500 || d.Unclear >= 5000 {
+		t.Errorf("calls that are not logged: %+v, want the most of 5000 unclear", d)
+	}
+}
+
+// TestVerified has the programs stay far from what a verifier follows at the most, which
+// is a million instructions: other kernels follow more of them than this one.
+func TestVerified(t *testing.T) {
+	kerneltest.New(t)
+	w, err := load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	for _, p := range []*ebpf.Program{w.objects.OnEnter, w.objects.OnExit, w.objects.OnEnd} {
+		info, err := p.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := info.VerifiedInstructions(); ok && n > 500_000 {
+			t.Errorf("%s: %d instructions were followed, of a million", info.Name, n)
+		}
+	}
 }
 
 // TestNone has nobody to look at.

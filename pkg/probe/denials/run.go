@@ -31,6 +31,9 @@ const (
 	maxInstructions = 1 << 17
 	// maxNumbers is how many copies of stacks are kept track of.
 	maxNumbers = 1 << 16
+	// maxParts is how many stacks may be incomplete at a time: each processor copies
+	// one.
+	maxParts = 1024
 )
 
 // Sink takes messages: a *wire.Writer.

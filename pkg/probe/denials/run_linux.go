@@ -35,8 +35,8 @@ func Run(ctx context.Context, req Request, sink *Known) error {
 		return sink.Write(tracing.Problem(op, needs, err))
 	}
 	defer w.close()
-	r := &run{watcher: w, sink: sink, targets: targets, stacks: make(map[uint32]*told), parts: make(map[uint32]*assembly),
-		counts: make(map[kind]int), held: make(map[kind]uint64), unclear: make(map[int]uint64)}
+	r := &run{watcher: w, sink: sink, targets: targets, stacks: make(map[uint32]*told), ids: make(map[int]*told), parts: make(map[uint32]*assembly),
+		counts: make(map[kind]int), held: make(map[kind]uint64), unclear: make(map[int]uint64), alike: make(map[kind]verdict)}
 	r.order = w.layout.ABIs[tracing.Native]
 	if err := r.do(ctx, req.Duration); err != nil {
 		var problem *wire.Problem
@@ -67,13 +67,16 @@ type run struct {
 
 	parts   map[uint32]*assembly // of stacks that are not complete yet, by number
 	stacks  map[uint32]*told     // by number; nil for one that is not to be had
+	ids     map[int]*told        // the same, by ID
 	written int                  // stacks that were new to the stream
 	length  int                  // of those, in instructions
+	kept    int                  // of those that are not in the stream, in instructions
 
 	seq     int
-	counts  map[kind]int    // told of
-	held    map[kind]uint64 // only counted
-	unclear map[int]uint64  // by container
+	counts  map[kind]int     // told of
+	held    map[kind]uint64  // only counted
+	unclear map[int]uint64   // by container
+	alike   map[kind]verdict // what those are taken for that the program only counts
 }
 
 // failed is the error of what is not the sink's.
@@ -200,6 +203,10 @@ func (r *run) part(c *chunk) error {
 			return nil
 		}
 		a = new(assembly)
+		if len(r.parts) >= maxParts {
+			// The program has given up those from long ago.
+			delete(r.parts, slices.Min(slices.Collect(maps.Keys(r.parts))))
+		}
 		r.stacks[c.Stack], r.parts[c.Stack] = nil, a
 	}
 	complete, err := a.add(c)
@@ -218,7 +225,21 @@ func (r *run) part(c *chunk) error {
 	if err != nil {
 		return err
 	}
-	r.stacks[c.Stack] = &told{s, id}
+	same := r.ids[id]
+	switch {
+	case same != nil:
+		// A process in many installs the same filters again and again.
+	case id == wire.NoStack && r.kept >= maxInstructions:
+		return nil
+	default:
+		same = &told{s, id}
+		if id != wire.NoStack {
+			r.ids[id] = same
+		} else {
+			r.kept += s.length()
+		}
+	}
+	s, r.stacks[c.Stack] = same.copied, same
 	if err := r.consider(c.Stack, s.filters, r.order); err != nil {
 		return failed(err)
 	}
@@ -240,9 +261,7 @@ func (r *run) tell(s *copied) (int, error) {
 	}
 	if len(r.sink.stacks) > before {
 		r.written++
-		for _, f := range s.filters {
-			r.length += len(f)
-		}
+		r.length += s.length()
 	}
 	return id, nil
 }
@@ -266,7 +285,22 @@ func (r *run) event(e *event) error {
 		filters, id = s.filters, s.id
 	}
 	k := e.kind()
-	switch judge(e, &data, filters, r.order.ByteOrder()) {
+	v, alike := judge(e, &data, filters, r.order.ByteOrder())
+	if e.Flags&flagFirst == 0 { // those are never only counted
+		if known, ok := r.alike[k]; ok && known != alike {
+			alike = unclear
+		}
+		r.alike[k] = alike
+	}
+	held := e.Held
+	switch {
+	case held > 0 && alike == unclear:
+		r.unclear[slot] += held
+		held = 0
+	case alike == nothing:
+		held = 0
+	}
+	switch v {
 	case nothing:
 		return nil
 	case unclear:
@@ -274,20 +308,20 @@ func (r *run) event(e *event) error {
 		return nil
 	}
 	if r.counts[k] >= perKind || r.seq >= maxTold {
-		r.held[k] += 1 + e.Held
+		r.held[k] += 1 + held
 		return nil
 	}
 	m := &wire.Denial{
 		Target: r.targets[slot-1].Ref, Seq: r.seq + 1, TimeNS: r.began.UnixNano() + int64(e.Time-r.clock),
 		PID: int(e.PID), TID: int(e.TID), NSPID: int(e.InnerPID), NSTID: int(e.InnerTID), Process: comm(e.Leader), Comm: comm(e.Comm),
-		ABI: abi.String(), NR: e.NR, Args: data.Args, IP: data.IP, How: how(e.How, e.Flags), Stack: id, Held: e.Held, Runtime: e.Flags&flagRuntime != 0,
+		ABI: abi.String(), NR: e.NR, Args: data.Args, IP: data.IP, How: how(e.How, e.Flags), Stack: id, Held: held, Runtime: e.Flags&flagRuntime != 0,
 	}
 	if e.How == returned {
 		m.Return = e.Return
 	}
 	err := r.sink.Write(m)
 	if errors.Is(err, wire.ErrTooLarge) {
-		r.held[k] += 1 + e.Held
+		r.held[k] += 1 + held
 		return nil
 	}
 	if err == nil {
@@ -314,6 +348,19 @@ func (r *run) conclude(ended time.Time) error {
 	held, err := r.watcher.held()
 	if err != nil {
 		return failed(err)
+	}
+	for k, n := range held {
+		alike, ok := r.alike[k]
+		if !ok && k.How == began {
+			alike = unclear
+		}
+		switch alike {
+		case unclear:
+			r.unclear[int(k.Slot)] += n
+			delete(held, k)
+		case nothing:
+			delete(held, k)
+		}
 	}
 	for k, n := range r.held {
 		held[k] += n

@@ -28,6 +28,14 @@ type copied struct {
 	filters bpf.Stack
 }
 
+// length is that of all filters, in instructions.
+func (c *copied) length() (n int) {
+	for _, f := range c.filters {
+		n += len(f)
+	}
+	return n
+}
+
 // assembly puts a stack together from its parts, which come newest filter first.
 type assembly struct {
 	raw    [][]byte // newest first
@@ -131,37 +139,49 @@ type verdict int
 const (
 	denial  verdict = iota // to be told of
 	nothing                // it was allowed
-	unclear                // it may have begun before the program did
+	unclear                // it may have begun before the program did, or be allowed
 )
 
 // judge tells what a call is taken for, under the filters of its thread; nil if they
-// are not known.
-func judge(e *event, data *bpf.Data, stack bpf.Stack, order binary.ByteOrder) verdict {
+// are not known. alike is what the others of its kind are taken for, whose arguments
+// nobody has seen.
+func judge(e *event, data *bpf.Data, stack bpf.Stack, order binary.ByteOrder) (v, alike verdict) {
+	first := e.Flags&flagFirst != 0
 	if stack == nil {
-		switch {
-		case e.How == began:
-			return unclear
-		case e.Flags&flagFirst != 0:
-			return unclear
+		if e.How == began || first {
+			return unclear, unclear
 		}
-		return denial
+		return denial, denial
 	}
-	ret := stack.Run(data, order).Ret
+	run := stack.Run(data, order)
+	action := run.Ret.Action()
 	switch {
 	case e.How == began:
-		if mediates(ret.Action()) {
-			return denial
+		v = nothing
+		if mediates(action) {
+			v = denial
 		}
-		return nothing
-	case e.Flags&flagFirst == 0:
-		return denial
-	case ret.Action() == bpf.Errno && e.Return == -int64(ret.Data()):
+		if !run.Reads.Within(bpf.NRArch) {
+			return v, unclear
+		}
+		return v, v
+	case e.How == returned && restarts(e.Return) && (action == bpf.UserNotif || action == bpf.Trace):
+		// A signal has interrupted the wait for the supervisor: the call is made again,
+		// or fails with EINTR as one that was executed may.
+		return nothing, nothing
+	case !first:
+		return denial, denial
+	case action == bpf.Errno && e.Return == -int64(run.Ret.Data()):
 		// Had it begun, the same filters would have let it. All but those that
 		// another thread installed meanwhile (TSYNC), and then it fails by chance as
 		// they would have it fail.
-		return denial
-	case ret.Action() == bpf.UserNotif, ret.Action() == bpf.Trace:
-		return unclear
+		return denial, denial
+	case action == bpf.UserNotif, action == bpf.Trace:
+		return unclear, unclear
 	}
-	return nothing
+	return nothing, nothing
 }
+
+// restarts reports whether a result is one of the kernel's own by which a call is made
+// again after a signal: ERESTARTSYS to ERESTART_RESTARTBLOCK of include/linux/errno.h.
+func restarts(ret int64) bool { return ret <= -512 && ret >= -516 }

@@ -52,7 +52,8 @@ type Denied struct {
 	EndedNS int64  `json:"endedNs"`
 	Held    []Held `json:"held,omitempty"` // since the last Denial of the kind
 
-	// Unclear are calls of which it is not known whether they had begun before.
+	// Unclear are calls of which it is not known whether they had begun before, or, only
+	// counted, whether filters that look at arguments log them or hand them on.
 	Unclear uint64 `json:"unclear,omitempty"`
 	// What was lost: calls, as there was no room for them or for another kind of
 	// them; stacks of filters that could not be copied; and runs of the program that

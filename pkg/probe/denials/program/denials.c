@@ -54,7 +54,9 @@ struct event {
 };
 
 #define CHUNK_LENGTH 256 // instructions
-#define MAX_CHUNKS 256   // of a stack
+// Of a stack. The longest that the kernel takes (MAX_INSNS_PER_PATH) has 128, and up to one
+// more for each of its filters; verifiers follow each, of a million steps at the most.
+#define MAX_CHUNKS 160
 
 // A part of a filter. The newest comes first.
 struct chunk {
@@ -309,8 +311,9 @@ static __always_inline __u64 argument(__u64 regs, __u32 abi, __u32 i)
 	return value;
 }
 
-// pass reports whether an event is to be told of, and how many before it were not.
-static __always_inline int pass(const struct kind *kind, __u64 now, __u64 *held)
+// pass reports whether an event is to be told of, of those of its kind most in a second,
+// and how many before it were not.
+static __always_inline int pass(const struct kind *kind, __u64 now, __u32 most, __u64 *held)
 {
 	struct rate *r = bpf_map_lookup_elem(&rates, kind);
 	if (!r) {
@@ -326,7 +329,7 @@ static __always_inline int pass(const struct kind *kind, __u64 now, __u64 *held)
 		r->began = now;
 		r->told = 0;
 	}
-	if (__sync_fetch_and_add(&r->told, 1) >= limit) {
+	if (__sync_fetch_and_add(&r->told, 1) >= most) {
 		__sync_fetch_and_add(&r->held, 1);
 		return 0;
 	}
@@ -358,7 +361,11 @@ __noinline int tell(const struct call *call)
 		kind.ret = 2;
 	else
 		kind.ret = ret > 0 || ret < -MAX_ERRNO ? 1 : ret;
-	if (!pass(&kind, now, &held))
+	// What is FIRST is most often no refusal, and is so once in a thread: it is a kind
+	// of its own, and never only counted.
+	__u32 first = flags & FIRST;
+	kind.how |= first << 7;
+	if (!pass(&kind, now, limit | -first, &held))
 		return 0;
 
 	__u32 stack = stack_of(slot);

@@ -122,9 +122,24 @@ static void traced(void)
 	waitpid(child, &status, 0);
 }
 
+// Threads that wait for a byte each, and for the end of the process.
+#define WAITING 50
+static int bytes[2];
+static pthread_barrier_t ready;
+
+static void *waits(void *arg)
+{
+	char c;
+	pthread_barrier_wait(&ready);
+	if (read(bytes[0], &c, 1) == 1)
+		pthread_barrier_wait(&ready);
+	return arg;
+}
+
 int main(void)
 {
 	pthread_t thread;
+	char many[WAITING] = {0};
 	int fd;
 	char c;
 
@@ -198,6 +213,25 @@ int main(void)
 				syscall(SYS_sched_yield);
 			}
 			wait(0);
+			break;
+		case 'w':
+			if (pipe(bytes) || pthread_barrier_init(&ready, 0, WAITING + 1))
+				return 1;
+			for (int i = 0; i < WAITING; i++)
+				pthread_create(&thread, 0, waits, 0);
+			pthread_barrier_wait(&ready);
+			break;
+		case 'W':
+			if (write(bytes[1], many, WAITING) != WAITING)
+				return 1;
+			pthread_barrier_wait(&ready);
+			break;
+		case 'L': // logs one value of an argument
+			INSTALL(0, NR, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgid, 0, 3),
+				BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]) + 4 * (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)),
+				BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 1),
+				BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_LOG),
+				ALLOW);
 			break;
 #ifdef __x86_64__
 		case 'x': // getpid of x32, which the filters take for a number of its own

@@ -133,8 +133,12 @@ type LostDenials struct {
 	Runs   int64 `json:"runs,omitempty"`   // of the program, that the kernel left out, on the whole node
 }
 
-// Refused reports whether the call was one of the workload that was not executed.
-func (d *Denial) Refused() bool { return d.Outcome != OutcomeExecuted && !d.Process.Runtime }
+// Refused reports whether the filters refused the call, which was one of the workload.
+// One that they allow, and that was not executed, something else has left out.
+func (d *Denial) Refused() bool {
+	allowed := d.Action != nil && (d.Action.Action == "ALLOW" || d.Action.Action == "LOG")
+	return d.Outcome != OutcomeExecuted && !allowed && !d.Process.Runtime
+}
 
 // Names is the operand of the container.
 func (d *Denial) Names() []string { return []string{d.Source.ref()} }

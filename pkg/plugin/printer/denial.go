@@ -122,13 +122,15 @@ func (o *output) listing(by *v1alpha1.Instruction) {
 
 // denials prints the calls that filters did not simply allow, those alike as one.
 func (o *output) denials(l *v1alpha1.DenialList, h Human) {
-	var refused, executed, runtimes int64
+	var refused, executed, runtimes, others int64
 	for _, d := range l.Items {
 		switch {
 		case d.Process.Runtime:
 			runtimes = plus(runtimes, d.Count)
 		case d.Refused():
 			refused = plus(refused, d.Count)
+		case d.Outcome != v1alpha1.OutcomeExecuted:
+			others = plus(others, d.Count)
 		default:
 			executed = plus(executed, d.Count)
 		}
@@ -155,6 +157,16 @@ func (o *output) denials(l *v1alpha1.DenialList, h Human) {
 		if refused == 0 {
 			style = terminal.Yellow
 		}
+	}
+	if others > 0 {
+		line += fmt.Sprintf("; %s left out by something else than filters", many(others, "call"))
+	}
+	unknown := false
+	for _, w := range l.Containers {
+		unknown = unknown || w.Unclear > 0 || w.Lost != nil
+	}
+	if unknown && refused == 0 {
+		style, line = terminal.Yellow, line+", as far as is known"
 	}
 	if runtimes > 0 {
 		line += fmt.Sprintf("; %s of a runtime that brought processes into it (exec, probes)", many(runtimes, "call"))

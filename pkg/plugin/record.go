@@ -189,6 +189,7 @@ func (o *recordOptions) Run(ctx context.Context) error {
 	}
 	list := &v1alpha1.RecordingList{TypeMeta: v1alpha1.TypeMeta("RecordingList"), Items: []v1alpha1.Recording{}}
 	var missing []error
+	blamed := make(map[string]bool) // nodes of which a container was not recorded
 	for _, c := range containers {
 		why := away[c.Node]
 		if why == nil {
@@ -197,6 +198,7 @@ func (o *recordOptions) Run(ctx context.Context) error {
 		r, err := recordingOf(c, reports[c.Node], why)
 		if err != nil {
 			missing = append(missing, err)
+			blamed[c.Node] = true
 			continue
 		}
 		for _, p := range r.Problems {
@@ -206,6 +208,13 @@ func (o *recordOptions) Run(ctx context.Context) error {
 	}
 	for _, err := range missing {
 		o.warn(err)
+	}
+	for _, node := range slices.Sorted(maps.Keys(reports)) {
+		for i := range reports[node].Problems {
+			if !blamed[node] { // else it was told of the container
+				o.warn(fmt.Errorf("node %s: %w", node, &reports[node].Problems[i]))
+			}
+		}
 	}
 	came := o.newcomers(containers, seen, reports)
 	list.Items = append(list.Items, came...)

@@ -90,6 +90,16 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestRecordNodeProblem has what a node says of no container in particular be told.
+func TestRecordNodeProblem(t *testing.T) {
+	c := recorded()
+	c.problems = []wire.Problem{{Code: wire.CodeTooManyTargets, Op: "record calls", Detail: "3 more containers came\x1b[31m than there is room for"}}
+	code, out, errOut := plugin(c, "record", "few")
+	if want := `warning: node `; code != 0 || !strings.Contains(errOut, want) || !strings.Contains(errOut, `3 more containers came\x1b[31m than`) || !strings.Contains(out, "write") {
+		t.Errorf("exit code %d\n%s\n%s", code, out, errOut)
+	}
+}
+
 // TestRecordedProfileLoads has what is written be what was recorded.
 func TestRecordedProfileLoads(t *testing.T) {
 	_, out, _ := plugin(recorded(), "record", "all", "-o", "profile", "--start=false")

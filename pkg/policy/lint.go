@@ -250,6 +250,17 @@ var twins = [][]string{
 	{"quotactl", "quotactl_fd"},
 }
 
+// Twins returns the other calls that do what a call does, given the right arguments,
+// so that to restrict one of them alone stops nobody; nil if there are none.
+func Twins(name string) []string {
+	for _, group := range twins {
+		if i := slices.Index(group, name); i >= 0 {
+			return slices.Delete(slices.Clone(group), i, i+1)
+		}
+	}
+	return nil
+}
+
 // through returns the outcomes of a call that is made by socketcall or ipc, nil if it
 // cannot be under an ABI.
 func (l *linter) through(abi syscalls.ABI, name string) (multiplexer string, list []Outcome) {

@@ -3,15 +3,20 @@ package profile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/bpf"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/policy"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/syscalls"
 )
 
 // eperm is EPERM, which has the same number everywhere.
 const eperm = 1
+
+// enosys is ENOSYS wherever Kubernetes runs.
+const enosys = 38
 
 // A Use is calls of one name, of which one argument is held to values that it had.
 type Use struct {
@@ -151,8 +156,9 @@ var startArguments = map[string]Use{
 
 // Extended returns the profile with calls allowed that it says nothing of: those that it
 // names, and allows only in part or not at all, stay as they are, and are returned as
-// kept where it does not allow them whatever their arguments. Only an OCI or a Docker
-// profile can be extended.
+// kept where it does not allow them whatever their arguments. So are calls by which one
+// of these can be made all the same: a twin (clone3 for clone), or socketcall and ipc.
+// Only an OCI or a Docker profile can be extended.
 func (p *Profile) Extended(uses []Use) (extended map[string]json.RawMessage, kept []string, err error) {
 	if p.format != OCI && p.format != Docker {
 		return nil, nil, fmt.Errorf("extend a profile: it is %v: want one of OCI or of Docker", p.format)
@@ -166,23 +172,35 @@ func (p *Profile) Extended(uses []Use) (extended map[string]json.RawMessage, kep
 			Name   string
 			Names  []string
 			Action string
+			Errno  *uint `json:"errnoRet"`
 			Args   []json.RawMessage
 		}
 	}
 	if err := json.Unmarshal(p.text, &read); err != nil {
 		return nil, nil, err
 	}
-	named, allowed := make(map[string]bool), make(map[string]bool)
+	named, allowed, absent := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for _, e := range read.Syscalls {
 		for _, name := range append(e.Names, e.Name) {
 			named[name] = true
 			allowed[name] = allowed[name] || executes(e.Action) && len(e.Args) == 0
+			// What is said not to be there has libraries take the other one.
+			absent[name] = absent[name] || e.Errno != nil && *e.Errno == enosys
 		}
+	}
+	restricted := func(name string) bool { return named[name] && !allowed[name] && !absent[name] }
+	door := func(name string) bool {
+		return slices.ContainsFunc(policy.Twins(name), restricted) || slices.ContainsFunc(slices.Collect(maps.Keys(named)), func(other string) bool {
+			through, _, ok := syscalls.Multiplexed(other)
+			return ok && through == name && restricted(other)
+		})
 	}
 	var add []Use
 	for _, u := range uses {
 		switch {
 		case !named[u.Name] && executes(read.DefaultAction):
+		case !named[u.Name] && u.Errno == 0 && door(u.Name):
+			kept = append(kept, u.Name)
 		case !named[u.Name]:
 			add = append(add, u)
 		case !allowed[u.Name] && u.Errno == 0:

@@ -14,22 +14,31 @@ import (
 // TestExtended extends profiles and loads what comes of it: what they name stays,
 // and nothing but the names is added.
 func TestExtended(t *testing.T) {
-	names := []string{"read", "bpf", "socket", "getpid", "read"}
+	names := []string{"read", "bpf", "socket", "getpid", "read", "openat", "clone3", "socketcall"}
 	for _, test := range []struct {
 		name, base string
 		kept       []string
-		allowed    []string // of read, bpf, socket, getpid and write
+		allowed    []string // of read, bpf, socket, getpid, write, openat and clone3
 	}{
-		{"bare", `{"defaultAction": "SCMP_ACT_ERRNO"}`, nil, []string{"read", "bpf", "socket", "getpid"}},
+		{"bare", `{"defaultAction": "SCMP_ACT_ERRNO"}`, nil, []string{"read", "bpf", "socket", "getpid", "openat", "clone3"}},
 		{"blocks", `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
 			{"names": ["bpf"], "action": "SCMP_ACT_KILL_PROCESS"},
 			{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
-			{"names": ["write", "read"], "action": "SCMP_ACT_ALLOW"}]}`, []string{"bpf", "socket"}, []string{"read", "getpid", "write"}},
+			{"names": ["write", "read"], "action": "SCMP_ACT_ALLOW"}]}`, []string{"bpf", "socket", "socketcall"}, []string{"read", "getpid", "write", "openat", "clone3"}},
 		{"of Docker", `{"defaultAction": "SCMP_ACT_ERRNO", "archMap": [], "syscalls": [
 			{"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"]}, "args": []},
-			{"name": "socket", "action": "SCMP_ACT_ERRNO"}]}`, []string{"socket"}, []string{"read", "getpid"}},
+			{"name": "socket", "action": "SCMP_ACT_ERRNO"}]}`, []string{"socket", "socketcall"}, []string{"read", "getpid", "openat", "clone3"}},
+		{"names one of two that do the same", `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+			{"names": ["open", "getppid"], "action": "SCMP_ACT_ERRNO"},
+			{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
+			{"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 2114060288, "op": "SCMP_CMP_MASKED_EQ"}]}]}`,
+			[]string{"clone3", "openat", "socket", "socketcall"}, []string{"read", "bpf", "getpid"}},
+		{"says that one is not there", `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+			{"names": ["open"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+			{"names": ["clone", "socket", "bpf", "write"], "action": "SCMP_ACT_ALLOW"}]}`,
+			nil, []string{"read", "bpf", "getpid", "write", "socket", "openat", "clone3"}},
 		{"allows all", `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO"}]}`,
-			[]string{"bpf"}, []string{"read", "socket", "getpid", "write"}},
+			[]string{"bpf"}, []string{"read", "socket", "getpid", "write", "openat", "clone3"}},
 	} {
 		p, err := Parse([]byte(test.base))
 		if err != nil {
@@ -61,7 +70,7 @@ func TestExtended(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}
-		for _, name := range []string{"read", "bpf", "socket", "getpid", "write"} {
+		for _, name := range []string{"read", "bpf", "socket", "getpid", "write", "openat", "clone3"} {
 			nr, _ := syscalls.AMD64.Number(name)
 			call := bpf.Data{Arch: syscalls.AMD64.AuditArch(), NR: nr, Args: [6]uint64{2}}
 			got := loaded.Stack().Run(&call, syscalls.AMD64.ByteOrder()).Ret.Action() == bpf.Allow

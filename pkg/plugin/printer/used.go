@@ -222,7 +222,7 @@ func (u UsedProfile) profile(items []v1alpha1.Recording) ([]byte, error) {
 		return nil, err
 	}
 	if len(kept) > 0 {
-		u.Warn(fmt.Errorf("the base does not allow these, or not all of their calls, and still does not: %s", strings.Join(kept, ", ")))
+		u.Warn(fmt.Errorf("the base does not allow these, not all of their calls, or not what they can do in place of another, and still does not: %s", strings.Join(kept, ", ")))
 	}
 	text, err := json.MarshalIndent(extended, "", "  ")
 	return append(text, '\n'), err

@@ -68,8 +68,9 @@ Ctrl-C, and then those that are alike are one line of a table. With --follow, ea
 told of as it happens. Of calls alike, at most ten are told of in a second, and the
 others counted.
 
-Exits with 1 if a call was refused, as diff does. Only pods that run when this starts
-are looked at. Nodes need Linux 5.15 or later with BTF, on amd64 or arm64.`,
+Exits with 1 if a call was refused, as diff does, and with 2 if that cannot be told.
+Only pods that run when this starts are looked at. Nodes need Linux 5.15 or later with
+BTF, on amd64 or arm64.`,
 		Example: examples(name,
 			`# Why does web fail with EPERM?`,
 			`kubectl seccomp denials web`,
@@ -226,6 +227,11 @@ func (o *denialsOptions) Run(ctx context.Context) error {
 	}
 	if o.refused {
 		return errDifferent
+	}
+	for i := range list.Containers {
+		if lost := list.Containers[i].Lost; lost != nil && lost.Calls > 0 {
+			return fmt.Errorf("denials: whether a call was refused cannot be told: calls of %s were lost", list.Containers[i].Source.Name())
+		}
 	}
 	return nil
 }

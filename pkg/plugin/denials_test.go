@@ -93,7 +93,7 @@ func TestDenials(t *testing.T) {
 		{"denials few --follow -o yaml", 1},
 		{"denials logged", 0},
 		{"denials none", 0},
-		{"denials unsure", 0},
+		{"denials unsure", 2},
 		{"denials none --follow", 0},
 		{"denials free", 0},
 		{"denials old", 2},

@@ -360,14 +360,21 @@ func TestEveryPermission(t *testing.T) {
 			failed(t, a.run(t, "dump "+typ+"/of-auditor"), "you are not allowed to get "+typ+" in namespace "+ns)
 		}
 	}
+	unwatched := func(t *testing.T, a *auditor) {
+		r := a.run(t, "record a --duration 1s")
+		if r.code != 0 || !strings.Contains(r.stderr, "containers that start from now on are not recorded") || !strings.Contains(r.stderr, "watch pods") {
+			t.Errorf("exit code %d, %s", r.code, r.stderr)
+		}
+	}
 	for file, cases := range map[string]map[string]struct {
 		check  func(t *testing.T, a *auditor)
 		doctor string // the check that sees it
 	}{
 		"cluster.yaml": {
-			"get pods":  {needed(dump, "get pods in namespace "+ns), v1alpha1.CheckRBACTargets},
-			"list pods": {needed("list -A", "list pods"), v1alpha1.CheckRBACCluster},
-			"get nodes": {dispensable, v1alpha1.CheckRBACCluster},
+			"get pods":   {needed(dump, "get pods in namespace "+ns), v1alpha1.CheckRBACTargets},
+			"list pods":  {needed("list -A", "list pods"), v1alpha1.CheckRBACCluster},
+			"watch pods": {unwatched, v1alpha1.CheckRBACTargets},
+			"get nodes":  {dispensable, v1alpha1.CheckRBACCluster},
 			"list nodes": {func(t *testing.T, a *auditor) {
 				if r := a.run(t, "doctor"); r.code != 2 || !strings.Contains(r.stdout, "you may not list nodes") {
 					t.Errorf("exit code %d, %s", r.code, r.stdout)
@@ -384,6 +391,7 @@ func TestEveryPermission(t *testing.T) {
 		"namespace.yaml": {
 			"get pods":         {needed(dump, "get pods in namespace "+ns), v1alpha1.CheckRBACTargets},
 			"list pods":        {needed("dump deploy/of-auditor", "list pods in namespace "+ns), v1alpha1.CheckRBACTargets},
+			"watch pods":       {unwatched, v1alpha1.CheckRBACTargets},
 			"get deployments":  {workload("deployments"), v1alpha1.CheckRBACWorkloads},
 			"get daemonsets":   {nil, v1alpha1.CheckRBACWorkloads},
 			"get statefulsets": {nil, v1alpha1.CheckRBACWorkloads},

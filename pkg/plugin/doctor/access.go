@@ -63,6 +63,7 @@ func grants(targets string, o probepod.Options) []grant {
 		{v1alpha1.CheckRBACTargets, targets, "kubectl-seccomp-targets", "namespace.yaml", []permission{
 			{verb: "get", resource: "pods"},
 			{verb: "list", resource: "pods", without: "list, verify, completion and operands TYPE/NAME"},
+			{verb: "watch", resource: "pods", without: "record of what starts while it runs"},
 		}},
 		{v1alpha1.CheckRBACWorkloads, targets, "kubectl-seccomp-targets", "namespace.yaml", []permission{
 			{verb: "get", group: "apps", resource: "deployments", without: operands},

@@ -229,12 +229,13 @@ func TestPermissions(t *testing.T) {
 	}{
 		{"get pods in shop", v1alpha1.CheckRBACTargets, v1alpha1.CheckFailed, "you may not get pods in namespace shop", role},
 		{"list pods in shop", v1alpha1.CheckRBACTargets, v1alpha1.CheckWarning, "you may not list pods in namespace shop. Without, this does not work: list, verify", role},
+		{"watch pods in shop", v1alpha1.CheckRBACTargets, v1alpha1.CheckWarning, "you may not watch pods in namespace shop. Without, this does not work: record of what starts", role},
 		{"get deployments", v1alpha1.CheckRBACWorkloads, v1alpha1.CheckWarning, "you may not get deployments.apps in namespace shop. Without, this does not work: operands TYPE/NAME", role},
 		{"list pods in ", v1alpha1.CheckRBACCluster, v1alpha1.CheckWarning, "you may not list pods in the whole cluster. Without, this does not work: --all-namespaces, and list node/NODE", clusterRole},
 		{"get nodes", v1alpha1.CheckRBACCluster, v1alpha1.CheckWarning, "you may not get nodes in the whole cluster", clusterRole},
 		{"get namespaces", v1alpha1.CheckRBACCluster, v1alpha1.CheckWarning, "you may not get namespaces tools in the whole cluster", clusterRole},
 		{"get pods in tools", v1alpha1.CheckRBACProbe, v1alpha1.CheckFailed, "you may not get pods in namespace tools", probe},
-		{"watch pods", v1alpha1.CheckRBACProbe, v1alpha1.CheckFailed, "you may not watch pods in namespace tools", probe},
+		{"watch pods in tools", v1alpha1.CheckRBACProbe, v1alpha1.CheckFailed, "you may not watch pods in namespace tools", probe},
 		{"delete pods", v1alpha1.CheckRBACProbe, v1alpha1.CheckFailed, "you may not delete pods in namespace tools", probe},
 		{"get pods/log", v1alpha1.CheckRBACProbe, v1alpha1.CheckFailed, "you may not get pods/log in namespace tools", probe},
 		{"list pods in tools", v1alpha1.CheckRBACProbe, v1alpha1.CheckWarning, "what killed runs have left", probe},
@@ -423,7 +424,7 @@ func TestRunFails(t *testing.T) {
 func TestPhrase(t *testing.T) {
 	o := probepod.Options{Namespace: "tools"}
 	for i, want := range []string{
-		"get and list pods",
+		"get, list and watch pods",
 		"get deployments.apps, daemonsets.apps, statefulsets.apps, replicasets.apps, jobs.batch and cronjobs.batch",
 		"list pods; get and list nodes; get namespaces tools",
 		"create, get, watch, delete and list pods; get pods/log",

@@ -240,8 +240,8 @@ func stage(t *testing.T) environment {
 // named is a pod of whatever service account there is.
 func named(name, node string) *corev1.Pod {
 	p := pod(name, node, "sleep")
-	if name == "web" { // which examples record
-		p.Spec.Containers[0].Args = []string{"fork", "-children", "1", "-life", "1s"}
+	if name == "web" { // which examples record, for a second and longer
+		p.Spec.Containers[0].Args = []string{"fork", "-children", "1", "-life", "400ms"}
 	}
 	p.Spec.ServiceAccountName = ""
 	p.Labels = map[string]string{"app": name}

@@ -1,10 +1,10 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,11 +14,9 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
 // denialsOptions is what `denials` does.
@@ -179,7 +177,7 @@ func (o *denialsOptions) Run(ctx context.Context) error {
 		request.Containers = append(request.Containers, c)
 	}
 	reports, err := o.Prober.Probe(ctx, all)
-	failed, err := o.incomplete(err)
+	failed, err := o.meanwhile(err, false)
 	if err != nil {
 		return err
 	}
@@ -217,7 +215,7 @@ func (o *denialsOptions) Run(ctx context.Context) error {
 			}
 		}
 	default:
-		slices.SortStableFunc(list.Items, func(a, b v1alpha1.Denial) int { return int(min(max(b.Count-a.Count, -1), 1)) })
+		slices.SortStableFunc(list.Items, func(a, b v1alpha1.Denial) int { return cmp.Compare(b.Count, a.Count) })
 		if err := o.Printer.PrintObj(list, o.Out); err != nil {
 			return err
 		}
@@ -236,41 +234,12 @@ func (o *denialsOptions) Run(ctx context.Context) error {
 	return nil
 }
 
-// incomplete takes apart the error of a run that goes on when a node fails. That
-// containers ended or restarted meanwhile is a warning: they were looked at until
-// then.
-func (o *denialsOptions) incomplete(err error) (failed map[string]error, _ error) {
-	incomplete := (*probepod.Incomplete)(nil)
-	if !errors.As(err, &incomplete) || error(incomplete) != err {
-		return nil, err
-	}
-	for _, id := range slices.Sorted(maps.Keys(incomplete.Changed)) {
-		o.warn(incomplete.Changed[id])
-	}
-	return incomplete.Failed, nil
-}
-
 // watched is what a report holds of a container's refused calls, or why nothing.
 func (o *denialsOptions) watched(c target.Container, r *report.Report, why error) (*v1alpha1.Watched, []v1alpha1.Denial, error) {
-	fail := func(err error) (*v1alpha1.Watched, []v1alpha1.Denial, error) {
-		return nil, nil, fmt.Errorf("look for refused calls of %s: %w", c, err)
-	}
-	if r == nil {
-		if why == nil {
-			why = errors.New("the probe does not say why not")
-		}
-		return fail(why)
+	if r == nil || r.Targets[c.ID] == nil || r.Targets[c.ID].Denied == nil {
+		return nil, nil, fmt.Errorf("look for refused calls of %s: %w", c, untold(c, r, why))
 	}
 	t := r.Targets[c.ID]
-	if t == nil || t.Denied == nil {
-		for _, problems := range [][]wire.Problem{r.Problems, problemsOf(t)} {
-			// The last is of the looking, which comes after all else.
-			if n := len(problems); n > 0 {
-				return fail(&problems[n-1])
-			}
-		}
-		return fail(errors.New("the probe does not say why not"))
-	}
 	out := &v1alpha1.Watched{
 		Source: containerSource(c), Began: metav1.NewTime(time.Unix(0, t.Denied.BeganNS).UTC()), Ended: metav1.NewTime(time.Unix(0, t.Denied.EndedNS).UTC()),
 		Unclear: count(t.Denied.Unclear), Problems: source.Problems(t.Problems),

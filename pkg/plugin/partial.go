@@ -8,6 +8,8 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/report"
+	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/probe/wire"
 )
 
 // failures are why some of many containers were not read.
@@ -60,4 +62,42 @@ func (c *common) partial(containers []target.Container, away map[string]error, e
 		}
 	}
 	return rest, why, nil
+}
+
+// meanwhile takes apart the error of a run that looks on for a while, and goes on when
+// a node fails: why nodes failed. That containers ended or restarted is a warning: they
+// were looked at until then. With followed, what comes in place of one that restarts
+// is looked at, too, and there is none.
+func (c *common) meanwhile(err error, followed bool) (failed map[string]error, _ error) {
+	incomplete := (*probepod.Incomplete)(nil)
+	if !errors.As(err, &incomplete) || error(incomplete) != err {
+		return nil, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(incomplete.Changed)) {
+		if !followed || !errors.Is(incomplete.Changed[id], target.ErrRestarted) {
+			c.warn(incomplete.Changed[id])
+		}
+	}
+	return incomplete.Failed, nil
+}
+
+// untold is why a report, nil if there is none, holds nothing of what a run has looked
+// for in a container; why is what is known beside it.
+func untold(c target.Container, r *report.Report, why error) error {
+	switch {
+	case r == nil && why != nil:
+		return why
+	case r != nil:
+		problems := [][]wire.Problem{r.Problems}
+		if t := r.Targets[c.ID]; t != nil {
+			problems = append(problems, t.Problems)
+		}
+		for _, list := range problems {
+			// The last is of the looking, which comes after all else.
+			if n := len(list); n > 0 {
+				return &list[n-1]
+			}
+		}
+	}
+	return errors.New("the probe does not say why not")
 }

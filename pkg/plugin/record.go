@@ -20,7 +20,6 @@ import (
 
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/apis/v1alpha1"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/printer"
-	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/probepod"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/recording"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/source"
 	"github.com/kubectl-seccomp/kubectl-seccomp/pkg/plugin/target"
@@ -183,7 +182,7 @@ func (o *recordOptions) Run(ctx context.Context) error {
 	if watch != nil {
 		seen = watch.Stop()
 	}
-	failed, err := o.incomplete(err, watch != nil)
+	failed, err := o.meanwhile(err, watch != nil)
 	if err != nil {
 		return err
 	}
@@ -310,41 +309,12 @@ func (o *recordOptions) newcomers(there []target.Container, seen map[string]targ
 	return list
 }
 
-// incomplete takes apart the error of a run that goes on when a node fails. That
-// containers ended or restarted meanwhile is a warning: they were recorded until
-// then. Where what comes is watched, it is none: what came in their place was recorded.
-func (o *recordOptions) incomplete(err error, watched bool) (failed map[string]error, _ error) {
-	incomplete := (*probepod.Incomplete)(nil)
-	if !errors.As(err, &incomplete) || error(incomplete) != err {
-		return nil, err
-	}
-	for _, id := range slices.Sorted(maps.Keys(incomplete.Changed)) {
-		if !watched || !errors.Is(incomplete.Changed[id], target.ErrRestarted) {
-			o.warn(incomplete.Changed[id])
-		}
-	}
-	return incomplete.Failed, nil
-}
-
 // recordingOf is what a report holds of a container's calls, or why nothing.
 func recordingOf(c target.Container, r *report.Report, why error) (*v1alpha1.Recording, error) {
-	fail := func(err error) (*v1alpha1.Recording, error) { return nil, fmt.Errorf("record %s: %w", c, err) }
-	if r == nil {
-		if why == nil {
-			why = errors.New("the probe does not say why not")
-		}
-		return fail(why)
+	if r == nil || r.Targets[c.ID] == nil || r.Targets[c.ID].Recorded == nil {
+		return nil, fmt.Errorf("record %s: %w", c, untold(c, r, why))
 	}
 	t := r.Targets[c.ID]
-	if t == nil || t.Recorded == nil {
-		for _, problems := range [][]wire.Problem{r.Problems, problemsOf(t)} {
-			// The last is of the recording, which comes after all else.
-			if n := len(problems); n > 0 {
-				return fail(&problems[n-1])
-			}
-		}
-		return fail(errors.New("the probe does not say why not"))
-	}
 	out := newRecording(c, t.Recorded, r)
 	out.Problems = source.Problems(t.Problems)
 	if s := t.Subject(); s != nil {
@@ -370,13 +340,6 @@ func newRecording(c target.Container, m *wire.Recorded, r *report.Report) *v1alp
 func runID(container string, began int64) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", container, began))
 	return hex.EncodeToString(sum[:16])
-}
-
-func problemsOf(t *report.Target) []wire.Problem {
-	if t == nil {
-		return nil
-	}
-	return t.Problems
 }
 
 // fillRecording names what a probe counted.

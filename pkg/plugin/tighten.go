@@ -225,7 +225,7 @@ func (o *tightenOptions) live(ctx context.Context) (*source.Source, *v1alpha1.Re
 		return nil, nil, err
 	}
 	reports, err := o.Prober.Probe(ctx, all)
-	failed, err := (&recordOptions{common: o.common}).incomplete(err, false)
+	failed, err := o.meanwhile(err, false)
 	if err != nil {
 		return nil, nil, err
 	}
